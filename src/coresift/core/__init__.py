@@ -1,0 +1,1 @@
+"""What every other layer speaks in: errors, sizes, randomness, exact sums, the memory budget."""

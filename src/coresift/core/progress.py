@@ -1,0 +1,35 @@
+"""How long work reports on itself without knowing who listens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+
+class Stage(Protocol):
+    """One stage of a run under way."""
+
+    def advance(self, rows: int) -> None:
+        """Report ``rows`` more rows done."""
+
+
+class Progress(Protocol):
+    """Where a run reports its stages."""
+
+    def stage(self, name: str, rows: int) -> AbstractContextManager[Stage]:
+        """Open a stage that will pass over ``rows`` rows."""
+
+
+class _SilentStage:
+    def advance(self, rows: int) -> None:
+        pass
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    @contextmanager
+    def stage(self, name: str, rows: int) -> Iterator[Stage]:
+        """Open a stage that reports nothing."""
+        yield _SilentStage()

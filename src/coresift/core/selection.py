@@ -1,0 +1,53 @@
+"""What a selection method returns: rows and what is known of them, never vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The chosen rows of a dump.
+
+    Attributes
+    ----------
+    rows : ndarray of int64, shape (n,)
+        Row ids, strictly increasing.
+    weight : ndarray of float64, shape (n,)
+        How many rows of the full data each row stands for.
+    score : ndarray of float64, shape (n,), or None
+        What the method ranked by.
+    cluster : ndarray of int32, shape (n,), or None
+        The cluster each row belongs to.
+    rank : ndarray of int32, shape (n,), or None
+        Pick order, 0 first.
+    rows_in : int
+        Rows there were to choose from.
+    resolved : dict
+        Parameters that the method set itself (an ``auto`` that became a number).
+    notes : tuple of str
+        What was sampled, skipped or replaced, one line each.
+    """
+
+    rows: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    rows_in: int
+    score: NDArray[np.float64] | None = None
+    cluster: NDArray[np.int32] | None = None
+    rank: NDArray[np.int32] | None = None
+    resolved: dict[str, float | int | str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def columns(self) -> dict[str, NDArray[np.generic]]:
+        """Return the columns this selection adds to the input's, in the order of the contract."""
+        present = {
+            "row": self.rows,
+            "weight": self.weight,
+            "score": self.score,
+            "cluster": self.cluster,
+            "rank": self.rank,
+        }
+        return {name: values for name, values in present.items() if values is not None}

@@ -1,0 +1,1 @@
+"""Where work on data runs: one ordered map over shards."""

@@ -1,0 +1,55 @@
+"""The engine of one machine: threads over shards, single-threaded BLAS inside each task."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from threadpoolctl import threadpool_limits
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def available_threads() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class LocalEngine:
+    """An ordered map on a pool of threads.
+
+    BLAS is held to one thread while a map runs: parallelism comes from the tasks, so that
+    the number of threads cannot change how a product is summed.
+
+    Parameters
+    ----------
+    threads : int, optional
+        Tasks that run at the same time; all processors by default.
+    """
+
+    def __init__(self, threads: int | None = None) -> None:
+        self._threads = threads or available_threads()
+
+    @property
+    def workers(self) -> int:
+        """Tasks that run at the same time."""
+        return self._threads
+
+    def map(self, task: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Results in the order of the items; at most two per thread are held at a time."""
+        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="coresift")
+        pending: deque[Future[Result]] = deque()
+        with threadpool_limits(1, user_api="blas"):
+            try:
+                for item in items:
+                    pending.append(pool.submit(task, item))
+                    if len(pending) >= 2 * self._threads:
+                        yield pending.popleft().result()
+                while pending:
+                    yield pending.popleft().result()
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)

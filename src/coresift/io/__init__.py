@@ -1,0 +1,1 @@
+"""From PATHs to rows and vectors, and from results to disk."""

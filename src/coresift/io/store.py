@@ -1,0 +1,158 @@
+"""Arrays with a row per row of the dump, in memory or in a scratch file."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coresift.core.errors import ResourceError
+from coresift.core.size import format_bytes
+
+
+class Scratch:
+    """A folder for files that die with the process.
+
+    Files are unlinked as soon as they are open, so that not even ``kill -9`` leaves one.
+
+    Parameters
+    ----------
+    folder : path, optional
+        Where to put them; the system's temporary folder by default.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
+        self.folder = Path(folder) if folder is not None else Path(tempfile.gettempdir())
+        self._open: list[int] = []
+
+    def file(self, size: int, what: str) -> int:
+        """Open a file of ``size`` bytes and return its descriptor.
+
+        Raises
+        ------
+        ResourceError
+            When the folder cannot be used or has too little room.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            status = os.statvfs(self.folder)
+            room = status.f_bavail * status.f_frsize
+            if size > room:
+                raise ResourceError(
+                    f"{what} need {format_bytes(size)} of scratch space and {self.folder} has "
+                    f"{format_bytes(room)}",
+                    hint="give --scratch a folder with more room, or raise --memory",
+                )
+            descriptor, name = tempfile.mkstemp(prefix="coresift-", dir=self.folder)
+            Path(name).unlink()
+            os.truncate(descriptor, size)
+        except OSError as error:
+            raise ResourceError(
+                f"scratch folder {self.folder} cannot be used: {error.strerror}",
+                hint="give another one with --scratch",
+            ) from error
+        self._open.append(descriptor)
+        return descriptor
+
+    def close(self) -> None:
+        """Give the space back."""
+        while self._open:
+            os.close(self._open.pop())
+
+    def __enter__(self) -> Scratch:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class RowStore:
+    """An array of shape (rows, width), addressed by runs of rows.
+
+    Parameters
+    ----------
+    rows, width : int
+        Shape.
+    dtype : dtype
+        Element type.
+    scratch : Scratch or None
+        Where to keep it on disk; None keeps it in memory.
+    """
+
+    def __init__(
+        self, rows: int, width: int, dtype: np.dtype[np.generic], scratch: Scratch | None
+    ) -> None:
+        self.rows = rows
+        self.width = width
+        self.dtype = np.dtype(dtype)
+        self._row_bytes = width * self.dtype.itemsize
+        self._buffers = threading.local()
+        self._array: NDArray[np.generic] | None = None
+        if scratch is None:
+            self._array = np.zeros((rows, width), self.dtype)
+        else:
+            self._file = scratch.file(rows * self._row_bytes, "vectors beyond --memory")
+
+    @property
+    def resident(self) -> bool:
+        """Whether the array is in memory."""
+        return self._array is not None
+
+    def read(self, start: int, stop: int) -> NDArray[np.generic]:
+        """Rows ``start`` to ``stop``, valid until this thread reads again."""
+        if self._array is not None:
+            return self._array[start:stop]
+        rows = stop - start
+        held: NDArray[np.generic] | None = getattr(self._buffers, "array", None)
+        if held is None or len(held) < rows:
+            held = self._buffers.array = np.empty((rows, self.width), self.dtype)
+        view = held[:rows]
+        self._transfer(view, start, os.preadv)
+        return view
+
+    def write(self, start: int, values: NDArray[np.generic]) -> None:
+        """Put ``values`` at row ``start``; a view that :meth:`read` gave may be written back."""
+        if self._array is None:
+            self._transfer(np.ascontiguousarray(values, self.dtype), start, os.pwritev)
+            return
+        target = self._array[start : start + len(values)]
+        if not np.shares_memory(target, values):
+            target[:] = values
+
+    def _transfer(self, values: NDArray[np.generic], start: int, call: object) -> None:
+        raw = memoryview(values).cast("B") if values.size else memoryview(b"")
+        offset = start * self._row_bytes
+        done = 0
+        while done < len(raw):
+            try:
+                moved = call(self._file, [raw[done:]], offset + done)  # type: ignore[operator]
+            except OSError as error:
+                raise ResourceError(
+                    f"scratch file: {error.strerror}",
+                    hint="give --scratch a folder with more room, or raise --memory",
+                ) from error
+            if not moved:
+                raise ResourceError("scratch file: ended too early")
+            done += moved
+
+    def gather(self, rows: NDArray[np.int64], step: int = 8192) -> NDArray[np.generic]:
+        """Copy of some rows, in ascending order of their ids."""
+        if self._array is not None:
+            return self._array[rows]
+        result = np.empty((len(rows), self.width), self.dtype)
+        for start in range(0, self.rows, step):
+            low, high = np.searchsorted(rows, [start, start + step])
+            if low < high:
+                block = self.read(start, min(start + step, self.rows))
+                result[low:high] = block[rows[low:high] - start]
+        return result
