@@ -1,0 +1,173 @@
+"""What every verb shares: the common options, and the resources of one run."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypedDict
+
+from coresift.core.errors import ParameterError
+from coresift.core.memory import Budget, peak_rss
+from coresift.core.progress import Progress, Silent
+from coresift.core.size import parse_bytes
+from coresift.engine.base import Engine
+from coresift.engine.local import LocalEngine
+from coresift.io.dump import Dump, InputOptions, open_dump
+from coresift.io.store import Scratch
+
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+_CHOICES = {
+    "metric": ("l2", "cosine"),
+    "invalid": ("error", "drop"),
+    "device": ("auto", "cpu", "cuda"),
+    "engine": ("local",),
+}
+
+
+class CommonOptions(TypedDict, total=False):
+    """Options that every verb takes; the names and defaults are the command line's."""
+
+    embedding: str | None
+    embedding_dtype: str | None
+    vectors: str | Sequence[str] | None
+    dtype: str | None
+    dim: int | None
+    where: str | None
+    metric: str
+    invalid: str
+    seed: int
+    memory: str | int | None
+    threads: int | None
+    device: str
+    engine: str
+    scratch: str | os.PathLike[str] | None
+    progress: Progress
+
+
+def as_paths(paths: Paths) -> list[str]:
+    """One path or several, as a list."""
+    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    return [os.fspath(path) for path in given]
+
+
+def absolute(path: str) -> str:
+    """A path that means the same from another working directory."""
+    return path if "://" in path else str(Path(path).absolute())
+
+
+@dataclass
+class Clock:
+    """Seconds by stage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    _start: float = field(default_factory=time.perf_counter)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time of the block to a stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - start
+            self.seconds[name] = self.seconds.get(name, 0.0) + spent
+
+    def report(self) -> dict[str, float]:
+        """Seconds by stage and in ``total``, to the millisecond."""
+        total = time.perf_counter() - self._start
+        return {name: round(value, 3) for name, value in {**self.seconds, "total": total}.items()}
+
+
+class Run:
+    """The resources of one run: use as a context manager.
+
+    Parameters
+    ----------
+    paths : path or sequence of paths
+        PATHs of the dump.
+    options : CommonOptions
+        The common options that were given.
+
+    Attributes
+    ----------
+    paths : list of str
+        As given.
+    options : InputOptions
+        How to read the dump.
+    given : frozenset of str
+        Names of the common options that were given explicitly.
+    seed, device : int, str
+        As given or by default.
+    engine, budget, scratch, progress, clock
+        The resources.
+    """
+
+    def __init__(self, paths: Paths, options: CommonOptions) -> None:
+        given: dict[str, Any] = {k: v for k, v in options.items() if v is not None}
+        for name, allowed in _CHOICES.items():
+            if name in given and given[name] not in allowed:
+                raise ParameterError(
+                    f"--{name} {given[name]!r} is not one of {', '.join(allowed)}",
+                )
+        self.given = frozenset(given)
+        self.paths = as_paths(paths)
+        vectors = given.get("vectors", ())
+        self.options = InputOptions(
+            embedding=given.get("embedding"),
+            embedding_dtype=given.get("embedding_dtype"),
+            vectors=(vectors,) if isinstance(vectors, str) else tuple(vectors),
+            dtype=given.get("dtype"),
+            dim=given.get("dim"),
+            where=given.get("where"),
+            metric=given.get("metric", "l2"),
+            invalid=given.get("invalid", "error"),
+        )
+        self.seed = int(given.get("seed", 0))
+        self.device = str(given.get("device", "auto"))
+        self.progress: Progress = given.get("progress") or Silent()
+        threads = given.get("threads")
+        if threads is not None and threads < 1:
+            raise ParameterError(f"--threads {threads} is not at least 1")
+        self.engine: Engine = LocalEngine(threads)
+        memory = given.get("memory")
+        self.budget = Budget(parse_bytes(memory)) if memory is not None else Budget.default()
+        self.scratch = Scratch(given.get("scratch"))
+        self.clock = Clock()
+        self._stack = ExitStack()
+
+    def open(self, options: InputOptions | None = None) -> Dump:
+        """Open the dump: footers only."""
+        return open_dump(self.paths, options or self.options)
+
+    def report(self) -> dict[str, Any]:
+        """Measured cost of the run: ``seconds`` by stage and ``peak_rss_bytes``."""
+        return {"seconds": self.clock.report(), "peak_rss_bytes": peak_rss()}
+
+    def input_provenance(self, dump: Dump) -> dict[str, Any]:
+        """The fields of :class:`Provenance` that describe the input."""
+        options = asdict(dump.options)
+        options["vectors"] = [absolute(path) for path in dump.options.vectors]
+        return {
+            "paths": [absolute(path) for path in self.paths],
+            "options": options,
+            "fingerprint": dump.fingerprint.to_json(),
+            "seed": self.seed,
+        }
+
+    def __enter__(self) -> Run:
+        self._stack.enter_context(self.scratch)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
