@@ -1,0 +1,122 @@
+"""The selection methods, at a glance. Nothing heavy is imported before a method is run."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from coresift.core.errors import ParameterError
+from coresift.selection.params import Params, RandomParams, SensitivityParams, TopKParams
+
+if TYPE_CHECKING:
+    from coresift.selection.base import Select
+
+
+@dataclass(frozen=True)
+class Method:
+    """What there is to know of a method without running it.
+
+    Attributes
+    ----------
+    name : str
+        As on the command line.
+    summary : str
+        One line.
+    paper : str
+        Where it comes from; empty when it needs no reference.
+    needs : tuple of str
+        What the user must bring beside the dump: ``clustering``, ``score``.
+    streaming : bool
+        Whether it works at any number of rows within the memory budget.
+    params : type
+        Its options.
+    loader : str
+        ``module:function`` of its ``select(data, size, params, context)``.
+    size_optional : bool
+        Whether it can do without ``-n``.
+    random : bool
+        Whether its result depends on the seed.
+    """
+
+    name: str
+    summary: str
+    paper: str
+    needs: tuple[str, ...]
+    streaming: bool
+    params: type[Params]
+    loader: str
+    size_optional: bool = False
+    random: bool = True
+
+    def load(self) -> Select:
+        """Import the method."""
+        module, _, function = self.loader.partition(":")
+        return cast("Select", getattr(importlib.import_module(module), function))
+
+    def to_json(self) -> dict[str, object]:
+        """Return the fields that ``coresift methods --json`` shows."""
+        return {
+            "name": self.name,
+            "summary": self.summary,
+            "paper": self.paper,
+            "needs": list(self.needs),
+            "streaming": self.streaming,
+        }
+
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method(
+            name="random",
+            summary="Uniform without replacement, or stratified by a column.",
+            paper="",
+            needs=(),
+            streaming=True,
+            params=RandomParams,
+            loader="coresift.selection.random:select",
+        ),
+        Method(
+            name="sensitivity",
+            summary="Clustering-based sensitivity sampling: rows by the loss of their cluster "
+            "and their distance to its centroid, with weights that keep sums unbiased.",
+            paper="Axiotis et al., Data-Efficient Learning via Clustering-Based Sensitivity "
+            "Sampling: Foundation Models and Beyond, ICML 2024",
+            needs=("clustering",),
+            streaming=True,
+            params=SensitivityParams,
+            loader="coresift.selection.sensitivity:select",
+        ),
+        Method(
+            name="top-k",
+            summary="The rows of highest or lowest score, over all or per group.",
+            paper="",
+            needs=("score",),
+            streaming=True,
+            params=TopKParams,
+            loader="coresift.selection.top_k:select",
+            size_optional=True,
+            random=False,
+        ),
+    )
+}
+
+
+def find(name: str) -> Method:
+    """Return the method of a name.
+
+    Raises
+    ------
+    ParameterError
+        When there is none.
+    """
+    method = METHODS.get(name)
+    if method is None:
+        near = difflib.get_close_matches(name, METHODS, 1)
+        raise ParameterError(
+            f"no selection method {name!r}",
+            hint=f"did you mean {near[0]}?" if near else f"the methods are {', '.join(METHODS)}",
+        )
+    return method
