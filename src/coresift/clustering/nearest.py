@@ -1,25 +1,30 @@
-"""The nearest centroid of each row: fast by float32 products, certain by float64.
+"""The nearest centroid of each row: fast by float32 bounds, certain by float64 distances.
 
-A float32 matrix product gives approximate scores; how wrong they can be is bounded by the
-standard analysis of a dot product (Higham, Accuracy and Stability of Numerical Algorithms,
-2nd ed., section 3.1), whatever the order of summation, blocking or use of fused operations.
-Where the runner-up is within that bound, the candidates are compared by float64 distances,
-ties going to the lowest index. Labels and distances are so a function of the row and the
-centroids alone: not of the block, the thread, the BLAS or the processor.
+A float32 matrix product bounds all squared distances from below (see
+:mod:`coresift.clustering.projection`). The centroid with the least bound is measured, and so
+is every centroid whose bound, less all that rounding may have done to it (Higham, Accuracy
+and Stability of Numerical Algorithms, 2nd ed., section 3.1), is not larger. What float32
+cannot tell apart is measured in float64, ties going to the lowest index. Labels and distances
+are so a function of the row and the centroids alone: not of the block, the thread, the BLAS
+or the processor.
 """
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-_UNIT = 2.0**-24
+from coresift.clustering.projection import Projection
+
 _SCORE_BYTES = 4 << 20
-_TILE = 8192
-_DIRECT_ELEMENTS = 1 << 17
+_DIRECT_ELEMENTS = 1 << 16
+_PAIRS = 8192
+_MANY = 24
+_TINY = np.float32(1e-30)
 
 
 class Workspace(threading.local):
@@ -44,82 +49,49 @@ _workspace = Workspace()
 
 @dataclass(frozen=True)
 class Centers:
-    """Centroids, prepared for scoring.
-
-    The score of a row x and a centroid c is x'.c' - |c'|^2 / 2 with x' = x - origin and
-    c' = c - origin; |x - c|^2 = |x'|^2 - 2 score, so the nearest has the largest score.
+    """Centroids, prepared for a search.
 
     Attributes
     ----------
     points : ndarray of float32, shape (k, dim)
         The centroids.
-    origin : ndarray of float32, shape (dim,)
-        Their mean: small numbers have small errors.
-    weights : ndarray of float32, shape (dim + 1, k)
-        Centroids less the origin as columns, and -|c'|^2 / 2 as the last row.
+    projection : Projection
+        What they were projected with.
+    weights : ndarray of float32, shape (projection.width, k)
+        See :meth:`Projection.centers`.
     reach : float
-        Largest |c'|, not rounded down.
+        Largest distance of a centroid from the projection's origin.
     """
 
     points: NDArray[np.float32]
-    origin: NDArray[np.float32]
+    projection: Projection
     weights: NDArray[np.float32]
     reach: float
 
     @classmethod
-    def prepare(cls, points: NDArray[np.float32]) -> Centers:
-        """Prepare centroids, float32 of shape (k, dim)."""
-        origin = points.mean(axis=0, dtype=np.float64).astype(np.float32)
-        shifted = points - origin
-        squares = np.square(shifted, dtype=np.float64).sum(axis=1)
-        weights = np.empty((points.shape[1] + 1, len(points)), np.float32)
-        weights[:-1] = shifted.T
-        weights[-1] = -0.5 * squares
-        reach = float(np.sqrt(squares.max(initial=0.0))) * (1.0 + 1e-6)
-        return cls(points, origin, weights, reach)
+    def prepare(cls, points: NDArray[np.float32], projection: Projection | None = None) -> Centers:
+        """Prepare centroids, float32 of shape (k, dim); by default in all directions."""
+        if projection is None:
+            projection = Projection(points.mean(axis=0, dtype=np.float64).astype(np.float32))
+        return cls(points, projection, *projection.centers(points))
 
     @property
     def k(self) -> int:
         """Number of centroids."""
         return len(self.points)
 
-    @property
-    def dim(self) -> int:
-        """Dimensions."""
-        return self.points.shape[1]
-
-    def shift(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Rows less the origin, with a 1 appended: shape (rows, dim + 1), a workspace."""
-        shifted: NDArray[np.float32] = _workspace.take("shifted", (len(block), self.dim + 1))
-        np.subtract(block, self.origin, out=shifted[:, :-1])
-        shifted[:, -1] = 1.0
-        return shifted
-
-    def norms(self, shifted: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Squared norms of the shifted rows, within a relative :attr:`relative_error`."""
-        squares = np.einsum("ij,ij->i", shifted, shifted).astype(np.float64) - 1.0
-        return np.maximum(squares, 0.0, out=squares)
-
-    @property
-    def relative_error(self) -> float:
-        """Bound on the relative error of a float32 dot product over the dimensions."""
-        return 1.01 * (self.dim + 6) * _UNIT
-
-    def error(self, norms: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Bound on the error of any score of rows with these squared norms."""
-        widened = norms * (1.0 + 4.0 * self.relative_error) + 2.0 * self.relative_error
-        return self.relative_error * (np.sqrt(widened) * self.reach + 0.5 * self.reach**2)
-
-
-def block_rows(k: int) -> int:
-    """Rows whose scores against ``k`` centroids stay in the cache."""
-    return max(256, min(2048, _SCORE_BYTES // (4 * max(1, min(k, _TILE))) // 256 * 256))
+    @cached_property
+    def in_full(self) -> Centers:
+        """The same centroids in all directions."""
+        return self if self.projection.basis is None else Centers.prepare(self.points)
 
 
 def nearest(
-    block: NDArray[np.float32], centers: Centers
-) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Nearest centroid of each row and the squared distance to it.
+    block: NDArray[np.float32],
+    centers: Centers,
+    projected: NDArray[np.float32] | None = None,
+) -> NDArray[np.int32]:
+    """Nearest centroid of each row.
 
     Parameters
     ----------
@@ -127,32 +99,29 @@ def nearest(
         Rows.
     centers : Centers
         Centroids.
+    projected : ndarray of float32, shape (m, width), optional
+        The rows by ``centers.projection.rows``, when they are at hand.
 
     Returns
     -------
-    labels : ndarray of int32, shape (m,)
+    ndarray of int32, shape (m,)
         Index of the nearest centroid; the lowest one of equals.
-    squared : ndarray of float64, shape (m,)
-        Squared Euclidean distance.
     """
     labels = np.empty(len(block), np.int32)
-    step = block_rows(centers.k)
+    step = _block_rows(centers.k)
     for start in range(0, len(block), step):
-        rows = block[start : start + step]
-        shifted = centers.shift(rows)
-        label, best, second = _scan(shifted, centers)
-        error = centers.error(centers.norms(shifted))
-        unsure = np.flatnonzero(best - second <= 2.0 * error)
-        if len(unsure):
-            label[unsure] = resolve(
-                rows[unsure], shifted[unsure], (best - 2.0 * error)[unsure], centers
-            )
-        labels[start : start + step] = label
-    return labels, squared_distances(block, centers.points, labels)
+        part = slice(start, start + step)
+        scores, squares = _scores(block[part], centers, projected, start)
+        guess = scores.argmax(axis=1).astype(np.int32)
+        labels[part] = _settle(block[part], centers, scores, squares, guess)
+    return labels
 
 
 def closer(
-    block: NDArray[np.float32], centers: Centers, than: NDArray[np.float64]
+    block: NDArray[np.float32],
+    centers: Centers,
+    than: NDArray[np.float64],
+    projected: NDArray[np.float32] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]:
     """Rows with a centroid nearer than a given squared distance.
 
@@ -164,6 +133,8 @@ def closer(
         Centroids.
     than : ndarray of float64, shape (m,)
         Squared distance to beat, of each row.
+    projected : ndarray of float32, shape (m, width), optional
+        The rows by ``centers.projection.rows``, when they are at hand.
 
     Returns
     -------
@@ -172,23 +143,25 @@ def closer(
     labels, squared : ndarray of int32 and float64, shape (j,)
         Their nearest centroids and the squared distances.
     """
-    step = block_rows(centers.k)
-    found: list[tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]] = []
+    labels = np.full(len(block), -1, np.int32)
+    squared = than.copy()
+    step = _block_rows(centers.k)
     for start in range(0, len(block), step):
-        rows = block[start : start + step]
-        shifted = centers.shift(rows)
-        _, best, _ = _scan(shifted, centers)
-        norms = centers.norms(shifted)
-        least = norms * (1.0 - 2.0 * centers.relative_error) - 2.0 * (best + centers.error(norms))
-        maybe = np.flatnonzero(least < than[start : start + step])
-        if len(maybe):
-            labels, squared = nearest(rows[maybe], centers)
-            sure = squared < than[start : start + step][maybe]
-            found.append((maybe[sure] + start, labels[sure], squared[sure]))
-    if not found:
-        return np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float64)
-    positions, labels_found, squares = zip(*found, strict=True)
-    return np.concatenate(positions), np.concatenate(labels_found), np.concatenate(squares)
+        part = slice(start, start + step)
+        scores, squares = _scores(block[part], centers, projected, start)
+        guess = scores.argmax(axis=1).astype(np.int32)
+        best = scores[np.arange(len(guess)), guess]
+        maybe = np.flatnonzero(best >= _bar(centers, squares, than[part]))
+        if not len(maybe):
+            continue
+        rows = block[part][maybe]
+        label = _settle(rows, centers, scores[maybe], squares[maybe], guess[maybe])
+        found = squared_distances(rows, centers.points, label)
+        better = found < than[part][maybe]
+        labels[start + maybe[better]] = label[better]
+        squared[start + maybe[better]] = found[better]
+    rows_closer = np.flatnonzero(labels >= 0).astype(np.int64)
+    return rows_closer, labels[rows_closer], squared[rows_closer]
 
 
 def squared_distances(
@@ -208,48 +181,103 @@ def squared_distances(
     return result
 
 
-def _scan(
-    shifted: NDArray[np.float32], centers: Centers
-) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.float64]]:
-    """Label with the best score, that score and the second best, all approximate."""
-    every = np.arange(len(shifted))
-    label = np.zeros(len(shifted), np.int32)
-    best = np.full(len(shifted), -np.inf, np.float32)
-    second = np.full(len(shifted), -np.inf, np.float32)
-    for low in range(0, centers.k, _TILE):
-        weights = centers.weights[:, low : low + _TILE]
-        scores = _workspace.take("scores", (len(shifted), weights.shape[1]))
-        np.matmul(shifted, weights, out=scores)
-        top = scores.argmax(axis=1)
-        value = scores[every, top]
-        scores[every, top] = -np.inf
-        next_value = scores.max(axis=1)
-        second = np.maximum(np.minimum(best, value), np.maximum(second, next_value))
-        better = value > best
-        label[better] = top[better] + low
-        best = np.maximum(best, value)
-    return label, best.astype(np.float64), second.astype(np.float64)
+def _rough_distances(
+    block: NDArray[np.float32],
+    points: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    rows: NDArray[np.int64] | None = None,
+) -> NDArray[np.float32]:
+    """Squared distances in float32, of all rows of the block or of some (with repeats)."""
+    result = np.empty(len(labels), np.float32)
+    step = max(1, _DIRECT_ELEMENTS // block.shape[1])
+    for start in range(0, len(labels), step):
+        part = slice(start, start + step)
+        difference = points[labels[part]]
+        np.subtract(block[part] if rows is None else block[rows[part]], difference, out=difference)
+        np.einsum("ij,ij->i", difference, difference, out=result[part])
+    return result
 
 
-def resolve(
+def _block_rows(k: int) -> int:
+    """Rows whose scores against ``k`` centroids stay in the cache."""
+    return max(32, min(2048, _SCORE_BYTES // (4 * max(1, k))))
+
+
+def _scores(
+    rows: NDArray[np.float32], centers: Centers, projected: NDArray[np.float32] | None, start: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Bounds of -d^2 / 2 from above, a workspace, and |x'|^2."""
+    if projected is None:
+        projected = centers.projection.rows(rows)
+    else:
+        projected = projected[start : start + len(rows)]
+    scores: NDArray[np.float32] = _workspace.take("scores", (len(rows), centers.k))
+    np.matmul(projected, centers.weights, out=scores)
+    return scores, projected[:, -1]
+
+
+def _bar(
+    centers: Centers, squares: NDArray[np.float32], squared: NDArray[np.floating]
+) -> NDArray[np.float32]:
+    """Score that any centroid nearer than ``squared`` reaches, whatever rounding did."""
+    widest = squared * (1.0 + 2.0 * centers.projection.relative_error)
+    bar = -0.5 * widest - centers.projection.slack(squares, centers.reach)
+    return bar.astype(np.float32)
+
+
+def _settle(
     rows: NDArray[np.float32],
-    shifted: NDArray[np.float32],
-    least: NDArray[np.float64],
     centers: Centers,
+    scores: NDArray[np.float32],
+    squares: NDArray[np.float32],
+    guess: NDArray[np.int32],
 ) -> NDArray[np.int32]:
-    """Nearest centroid by float64 distances among those that score at least ``least``."""
-    label = np.zeros(len(rows), np.int32)
-    lowest = np.full(len(rows), np.inf)
-    for low in range(0, centers.k, _TILE):
-        scores = shifted @ centers.weights[:, low : low + _TILE]
-        row, column = np.nonzero(scores >= least[:, None])
-        for start in range(0, len(row), _TILE):
-            who = row[start : start + _TILE]
-            which = (column[start : start + _TILE] + low).astype(np.int32)
-            distance = squared_distances(rows[who], centers.points, which)
-            order = np.lexsort((which, distance, who))
-            first = order[np.r_[True, who[order][1:] != who[order][:-1]]]
-            better = distance[first] < lowest[who[first]]
-            label[who[first][better]] = which[first][better]
-            lowest[who[first][better]] = distance[first][better]
-    return label
+    """Measure every centroid that may be as near as the guess; changes ``scores``."""
+    rough = _rough_distances(rows, centers.points, guess)
+    bar = _bar(centers, squares, rough)
+    scores[np.arange(len(rows)), guess] = -np.inf
+    unsure = np.flatnonzero(scores.max(axis=1) >= bar)
+    if not len(unsure):
+        return guess
+    place, column = np.divmod(
+        np.flatnonzero(np.greater_equal(scores[unsure], bar[unsure, None])), centers.k
+    )
+    if len(place) > _MANY * len(rows) and centers.projection.basis is not None:
+        return nearest(rows, centers.in_full)
+    row = np.concatenate([unsure, unsure[place]])
+    label = np.concatenate([guess[unsure], column.astype(np.int32)])
+    distance = np.concatenate(
+        [rough[unsure], _rough_distances(rows, centers.points, column.astype(np.int32), unsure[place])]
+    )
+    least = np.full(len(rows), np.inf, np.float32)
+    np.minimum.at(least, row, distance)
+    margin = 1.0 + 4.0 * centers.projection.relative_error
+    near = np.flatnonzero(distance <= least[row] * margin + _TINY)
+    row, label = row[near], label[near]
+    result = guess.copy()
+    result[row] = label
+    close = np.flatnonzero(np.bincount(row, minlength=len(rows))[row] > 1)
+    return _measure(rows, centers.points, row[close], label[close], result)
+
+
+def _measure(
+    rows: NDArray[np.float32],
+    points: NDArray[np.float32],
+    row: NDArray[np.int64],
+    label: NDArray[np.int32],
+    result: NDArray[np.int32],
+) -> NDArray[np.int32]:
+    """Decide between several labels of a row by float64 distances."""
+    if not len(row):
+        return result
+    distance = np.concatenate(
+        [
+            squared_distances(rows[row[start : start + _PAIRS]], points, label[start : start + _PAIRS])
+            for start in range(0, len(row), _PAIRS)
+        ]
+    )
+    order = np.lexsort((label, distance, row))
+    row = row[order]
+    first = np.r_[True, row[1:] != row[:-1]]
+    result[row[first]] = label[order][first]
+    return result

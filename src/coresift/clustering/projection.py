@@ -1,0 +1,167 @@
+"""Rows in a few directions and a remainder: what a lower bound on distances needs.
+
+For an orthonormal basis Q of h directions and x' = x - origin, write x' = Q a + e with
+a = Q^T x' and e orthogonal to Q. By Cauchy-Schwarz x'.c' <= a_x . a_c + |e_x| |e_c|, so
+
+    |x - c|^2  >=  |x'|^2 + |c'|^2 - 2 (a_x . a_c + |e_x| |e_c|),
+
+one matrix product of h + 3 columns instead of dim. In the principal directions of the data,
+where |e| is small, few centroids pass the bound. A basis changes speed, never a result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coresift.core import randomness
+
+_LARGEST = 256
+_STEP = 512
+UNIT = 2.0**-24
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Directions to project on.
+
+    Attributes
+    ----------
+    origin : ndarray of float32, shape (dim,)
+        Subtracted first: small numbers have small errors.
+    basis : ndarray of float32, shape (dim, h), or None
+        Orthonormal columns, by falling variance; None stands for all directions.
+    skew : float
+        Bound on how far the basis, rounded to float32, is from orthonormal.
+    """
+
+    origin: NDArray[np.float32]
+    basis: NDArray[np.float32] | None = None
+    skew: float = 0.0
+
+    @classmethod
+    def fit(cls, sample: NDArray[np.float32]) -> Projection:
+        """Find the principal directions of a sample, shape (m, dim), by subspace iteration."""
+        origin = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
+        cloud = sample - origin
+        width = min(_LARGEST, sample.shape[1] // 2, len(sample) // 2)
+        if width < 1:
+            return cls(origin)
+        generator = randomness.generator(0, "projection")
+        basis = generator.standard_normal((sample.shape[1], width)).astype(np.float32)
+        for _ in range(3):
+            basis = np.linalg.qr(cloud.T @ (cloud @ basis))[0]
+        spread = cloud @ basis
+        _, turn = np.linalg.eigh(spread.T @ spread)
+        return cls(origin)._with(basis @ turn[:, ::-1])
+
+    def _with(self, basis: NDArray[np.float32]) -> Projection:
+        exact = np.linalg.qr(basis.astype(np.float64))[0].astype(np.float32)
+        gram = exact.T.astype(np.float64) @ exact
+        skew = float(np.linalg.norm(gram - np.eye(gram.shape[0])))
+        return Projection(self.origin, np.ascontiguousarray(exact), skew)
+
+    def narrowed(self, h: int) -> Projection:
+        """Return the first ``h`` directions alone; all of space where h is dim or more."""
+        if self.basis is None or h >= self.dim:
+            return Projection(self.origin)
+        return Projection(self.origin, np.ascontiguousarray(self.basis[:, :h]), self.skew)
+
+    @property
+    def dim(self) -> int:
+        """Dimensions of the rows."""
+        return len(self.origin)
+
+    @property
+    def width(self) -> int:
+        """Columns of a projected row: directions, remainder, 1 and squared norm."""
+        return (self.dim if self.basis is None else self.basis.shape[1]) + 3
+
+    @property
+    def relative_error(self) -> float:
+        """Bound on the relative error of a float32 dot product over the dimensions."""
+        return 1.01 * (self.dim + 8) * UNIT
+
+    @property
+    def turn_error(self) -> float:
+        """Bound on |a - Q^T x'| / |x'| and on what the skew adds, for rows in float32."""
+        if self.basis is None:
+            return 0.0
+        return float(np.sqrt(self.basis.shape[1])) * self.relative_error + 2.0 * self.skew
+
+    def rows(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Project rows.
+
+        Parameters
+        ----------
+        block : ndarray of float32, shape (m, dim)
+            Rows.
+
+        Returns
+        -------
+        ndarray of float32, shape (m, width)
+            a, |e| (not rounded down), 1 and |x'|^2.
+        """
+        result = np.empty((len(block), self.width), np.float32)
+        for start in range(0, len(block), _STEP):
+            part = result[start : start + _STEP]
+            shifted = block[start : start + _STEP] - self.origin
+            squares = np.einsum("ij,ij->i", shifted, shifted)
+            if self.basis is None:
+                part[:, :-3] = shifted
+                part[:, -3] = 0.0
+            else:
+                head = shifted @ self.basis
+                part[:, :-3] = head
+                rest = squares * (1.0 + 4.0 * self.turn_error) - np.einsum("ij,ij->i", head, head)
+                part[:, -3] = np.sqrt(np.maximum(rest, 0.0))
+            part[:, -2] = 1.0
+            part[:, -1] = squares
+        return result
+
+    def centers(self, points: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+        """Project centroids.
+
+        Parameters
+        ----------
+        points : ndarray of float32, shape (k, dim)
+            Centroids.
+
+        Returns
+        -------
+        weights : ndarray of float32, shape (width, k)
+            A projected row times these is at least minus half the squared distance, up to
+            :meth:`slack`.
+        reach : float
+            Largest |c'|, not rounded down.
+        """
+        shifted = points.astype(np.float64) - self.origin
+        squares = np.square(shifted).sum(axis=1)
+        weights = np.empty((self.width, len(points)), np.float32)
+        if self.basis is None:
+            weights[:-3] = shifted.T
+            weights[-3] = 0.0
+        else:
+            head = shifted @ self.basis.astype(np.float64)
+            weights[:-3] = head.T
+            rest = squares * (1.0 + 4.0 * self.skew + 8.0 * UNIT) - np.square(head).sum(axis=1)
+            weights[-3] = np.sqrt(np.maximum(rest, 0.0)) * (1.0 + 4.0 * UNIT)
+        weights[-2] = -0.5 * squares
+        weights[-1] = -0.5
+        return weights, float(np.sqrt(squares.max(initial=0.0))) * (1.0 + 1e-6)
+
+    def slack(self, squares: NDArray[np.float32], reach: float) -> NDArray[np.float64]:
+        """How far the product of float32 numbers may lie below minus half the squared distance.
+
+        Parameters
+        ----------
+        squares : ndarray of float32, shape (m,)
+            |x'|^2 of the rows.
+        reach : float
+            Largest |c'|.
+        """
+        norm = np.sqrt(squares.astype(np.float64)) * (1.0 + self.relative_error)
+        turned = (self.turn_error + 8.0 * UNIT) * norm * reach
+        return self.relative_error * np.square(norm + reach) + turned
