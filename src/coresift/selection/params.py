@@ -11,12 +11,11 @@ import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self
 
 from coresift.core.errors import ParameterError
 
 Kind = Literal["text", "path", "number", "flag"]
-ParamsType = TypeVar("ParamsType", bound="Params")
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ class Option:
 
 
 def option(
-    help: str,  # noqa: A002
+    help: str,
     *,
     kind: Kind = "text",
     default: str | float | bool | None = None,
@@ -139,7 +138,7 @@ class Params:
         return tuple(found)
 
     @classmethod
-    def build(cls: type[ParamsType], values: Mapping[str, object], method: str) -> ParamsType:
+    def build(cls, values: Mapping[str, object], method: str) -> Self:
         """Read options by name and check them.
 
         Raises

@@ -1,0 +1,341 @@
+"""What a selection method is given: the dump's rows in blocks, and the run's resources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from coresift.clustering.saved import SavedClustering
+from coresift.core.errors import InputError, ParameterError
+from coresift.core.memory import Budget
+from coresift.core.progress import Progress
+from coresift.core.selection import Selection
+from coresift.core.size import Size
+from coresift.engine.base import Engine
+from coresift.io import expressions
+from coresift.io.dump import Dump, Shard
+from coresift.io.store import Scratch
+from coresift.io.vectors import matching_rows, refuse_invalid, vector_batches
+
+Result = TypeVar("Result")
+_RANGE_ROWS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a run lends to a method.
+
+    Attributes
+    ----------
+    engine : Engine
+        Where to run.
+    budget : Budget
+        What may be held.
+    scratch : Scratch
+        Where to put what does not fit.
+    progress : Progress
+        Where to report.
+    seed : int
+        The seed.
+    clustering : SavedClustering or None
+        The clustering, for methods that need one; made from the same dump.
+    """
+
+    engine: Engine
+    budget: Budget
+    scratch: Scratch
+    progress: Progress
+    seed: int = 0
+    clustering: SavedClustering | None = None
+
+
+class Select(Protocol):
+    """The one signature of all methods."""
+
+    def __call__(
+        self, data: Data, size: Size | None, params: Any, context: Context
+    ) -> Selection:  # numpydoc ignore=PR01
+        """Choose rows; ``params`` is of the method's own type and has been checked."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive rows of the dump, less those that are not to be chosen from.
+
+    Attributes
+    ----------
+    rows : ndarray of int64, shape (m,)
+        Row ids, ascending.
+    values : tuple of pyarrow.Array
+        One array of length m per column that was asked for.
+    """
+
+    rows: NDArray[np.int64]
+    values: tuple[pa.Array, ...]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column, or an expression of columns, that has been found in the dump.
+
+    Attributes
+    ----------
+    text : str
+        As the user wrote it.
+    expression : pyarrow.compute.Expression or None
+        None for a column taken as it is.
+    reads : tuple of str
+        Columns it reads.
+    """
+
+    text: str
+    expression: pc.Expression | None
+    reads: tuple[str, ...]
+
+    def of(self, batch: pa.RecordBatch) -> pa.Array:
+        """Value for each row of a batch."""
+        if self.expression is None:
+            return batch.column(self.text)
+        try:
+            return expressions.evaluate(batch.select(list(self.reads)), self.expression)
+        except pa.ArrowException as error:
+            reason = str(error).splitlines()[0]
+            raise ParameterError(f"{self.text!r} cannot be computed: {reason}") from None
+
+
+def find_column(schema: pa.Schema, text: str, option: str) -> Column:
+    """Find a column by its name, or read an expression of columns."""
+    if text in schema.names:
+        return Column(text, None, (text,))
+    expression, reads = expressions.parse(text, schema, option)
+    return Column(text, expression, tuple(reads))
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The rows there are to choose from: those that match and whose vector is valid.
+
+    Attributes
+    ----------
+    kept : ndarray of bool, shape (rows,), or None
+        None when all are.
+    count : int
+        How many.
+    notes : tuple of str
+        What was left out, or could not be checked.
+    """
+
+    kept: NDArray[np.bool_] | None
+    count: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Checked:
+    kept: NDArray[np.bool_]
+    dropped: int
+    first_invalid: tuple[int, int] | None
+
+
+class Data:
+    """The dump as methods see it.
+
+    Parameters
+    ----------
+    dump : Dump
+        What to read.
+    engine : Engine
+        Where to run.
+    progress : Progress
+        Where to report.
+    """
+
+    def __init__(self, dump: Dump, engine: Engine, progress: Progress) -> None:
+        self._dump = dump
+        self._engine = engine
+        self._progress = progress
+
+    @property
+    def rows(self) -> int:
+        """Rows of the dump."""
+        return self._dump.rows
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns of every row."""
+        return self._dump.schema
+
+    @property
+    def drops_invalid(self) -> bool:
+        """Whether rows that cannot be used are left out rather than refused."""
+        return self._dump.options.invalid == "drop"
+
+    def locate(self, row: int) -> str:
+        """Say where a row lies: file and position in it."""
+        return self._dump.locate(row)
+
+    def column(self, text: str, option: str) -> Column:
+        """Find a column, or read an expression of columns.
+
+        Raises
+        ------
+        ParameterError
+            When the text names no column, or cannot be read.
+        """
+        return find_column(self._dump.schema, text, option)
+
+    @cached_property
+    def candidates(self) -> Candidates:
+        """The rows to choose from; the first use reads the dump when that is needed to tell.
+
+        Raises
+        ------
+        InputError
+            At the first invalid row, unless invalid rows are dropped; when no row is left.
+        """
+        notes = []
+        vectors = True
+        try:
+            column = self._dump.embedding
+        except InputError as error:
+            options = self._dump.options
+            if options.embedding is not None or options.vectors or options.metric == "cosine":
+                raise
+            notes.append(f"vectors were not checked: {error.message}")
+            vectors = False
+        if not vectors and self._dump.where is None:
+            return Candidates(None, self.rows, tuple(notes))
+        reads = (
+            column.columns if vectors else tuple(self._dump.where[1] if self._dump.where else ())
+        )
+        task = self._check_vectors if vectors else self._check_filter
+        pieces: list[NDArray[np.bool_]] = []
+        dropped = 0
+        with self._progress.stage("check", self.rows) as stage:
+            for result in self._engine.map(task, self._dump.shards(reads)):
+                if result.first_invalid is not None:
+                    raise refuse_invalid(self._dump, *result.first_invalid)
+                pieces.append(result.kept)
+                dropped += result.dropped
+                stage.advance(len(result.kept))
+        kept = np.concatenate(pieces)
+        count = int(np.count_nonzero(kept))
+        if count == 0:
+            raise InputError(
+                f"{self._dump.source}: no row is left of {self.rows:,}",
+                hint="--where or --invalid drop left none",
+            )
+        if dropped:
+            notes.append(f"{dropped:,} rows with an invalid vector were dropped")
+        return Candidates(None if count == self.rows else kept, count, tuple(notes))
+
+    def _check_filter(self, shard: Shard) -> _Checked:
+        kept = matching_rows(self._dump, shard)
+        return _Checked(np.ones(shard.rows, np.bool_) if kept is None else kept, 0, None)
+
+    def _check_vectors(self, shard: Shard) -> _Checked:
+        kept = np.zeros(shard.rows, np.bool_)
+        dropped = 0
+        for batch in vector_batches(self._dump, shard):
+            good = batch.matching & (batch.reason == 0)
+            refused = np.flatnonzero(batch.matching & (batch.reason != 0))
+            if len(refused) and not self.drops_invalid:
+                first = (batch.start + int(refused[0]), int(batch.reason[refused[0]]))
+                return _Checked(kept, 0, first)
+            dropped += len(refused)
+            low = batch.start - shard.start
+            kept[low : low + len(good)] = good
+        return _Checked(kept, dropped, None)
+
+    def map(
+        self,
+        task: Callable[[Iterator[Block]], Result],
+        columns: Sequence[Column],
+        stage: str,
+        *,
+        everything: bool = False,
+    ) -> Iterator[Result]:
+        """Run a task on the blocks of each shard; results in the order of rows.
+
+        Parameters
+        ----------
+        task : callable
+            Takes the blocks of one shard, in order. How rows are split into shards and blocks
+            must not show in what becomes of the results.
+        columns : sequence of Column
+            What to read.
+        stage : str
+            Name of the pass for progress.
+        everything : bool
+            Give all rows, not only the candidates.
+
+        Yields
+        ------
+        object
+            Result of each task.
+        """
+        kept = None if everything else self.candidates.kept
+        reads = list(dict.fromkeys(name for column in columns for name in column.reads))
+
+        def of_range(span: tuple[int, int]) -> tuple[int, Result]:
+            rows = np.arange(*span, dtype=np.int64)
+            return len(rows), task(iter([Block(rows[_mask(kept, *span)], ())]))
+
+        def of_shard(shard: Shard) -> tuple[int, Result]:
+            return shard.rows, task(self._blocks(shard, reads, columns, kept))
+
+        if columns:
+            results = self._engine.map(of_shard, self._dump.shards(reads))
+        else:
+            starts = range(0, self.rows, _RANGE_ROWS)
+            spans = [(start, min(start + _RANGE_ROWS, self.rows)) for start in starts]
+            results = self._engine.map(of_range, spans)
+        with self._progress.stage(stage, self.rows) as progress:
+            for rows, result in results:
+                progress.advance(rows)
+                yield result
+
+    def _blocks(
+        self,
+        shard: Shard,
+        reads: Sequence[str],
+        columns: Sequence[Column],
+        kept: NDArray[np.bool_] | None,
+    ) -> Iterator[Block]:
+        if kept is not None and not kept[shard.start : shard.start + shard.rows].any():
+            return
+        for start, batch in self._dump.read(shard, reads):
+            mask = _mask(kept, start, start + batch.num_rows)
+            rows = np.arange(start, start + batch.num_rows, dtype=np.int64)
+            if isinstance(mask, np.ndarray):
+                rows, batch = rows[mask], batch.filter(pa.array(mask))
+            if len(rows):
+                yield Block(rows, tuple(column.of(batch) for column in columns))
+
+
+def _mask(
+    kept: NDArray[np.bool_] | None, start: int, stop: int
+) -> NDArray[np.bool_] | slice[None, None, None]:
+    return slice(None) if kept is None else kept[start:stop]
+
+
+def as_numbers(values: pa.Array, what: str) -> NDArray[np.float64]:
+    """Values as float64, null as NaN.
+
+    Raises
+    ------
+    ParameterError
+        When they are not numbers.
+    """
+    kind = values.type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+        raise ParameterError(f"{what} gives {kind}, not a number")
+    numbers = values.cast(pa.float64(), safe=False)
+    return np.asarray(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
