@@ -172,7 +172,10 @@ class _Translator(ast.NodeVisitor):
         operation = _ARITHMETIC.get(type(node.op))
         if operation is None:
             return self.generic_visit(node)
-        return operation(self.visit(node.left), self.visit(node.right))
+        left, right = self.visit(node.left), self.visit(node.right)
+        if isinstance(right, pc.Expression) and not isinstance(left, pc.Expression):
+            left = pc.scalar(left)
+        return operation(left, right)
 
     def visit_Compare(self, node: ast.Compare) -> Any:  # noqa: N802
         left = self.visit(node.left)

@@ -302,7 +302,7 @@ def draw_replacing(masses: Masses, size: int, generator: np.random.Generator) ->
         integers = scale.integers(block.mass)
         hit, start = _hits(integers, start, points)
         picked, times = np.unique(hit, return_counts=True)
-        expected: NDArray[np.float64] = integers[picked] * (size / line)
+        expected = np.multiply(integers[picked], size / line, dtype=np.float64)
         weight: NDArray[np.float64] = times / expected
         parts.append((block.rows[picked], block.cluster[picked], weight, expected))
     return Drawn(*_joined(parts), filled=filled)

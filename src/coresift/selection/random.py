@@ -29,6 +29,7 @@ def select(data: Data, size: Size | None, params: RandomParams, context: Context
     """
     if size is None:
         raise ParameterError("random needs a size", hint="give -n 5000 or -n 10%")
+    size.resolve(data.rows)  # more than there is, told before the dump is read
     if params.by is not None:
         return _stratified(data, size, params.by, params.shares, context)
     candidates = data.candidates

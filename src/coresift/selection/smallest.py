@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +23,7 @@ class Smallest:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._keys: list[Keys] = []
+        self._keys: list[NDArray[Any]] = []
         self._rows: list[NDArray[np.int64]] = []
         self._held = 0
 
@@ -34,8 +36,10 @@ class Smallest:
             self._compact()
 
     def _compact(self) -> tuple[Keys, NDArray[np.int64]]:
-        keys: Keys = np.concatenate(self._keys) if self._keys else np.empty(0, np.uint64)
-        rows = np.concatenate(self._rows) if self._rows else np.empty(0, np.int64)
+        if not self._rows:
+            return np.empty(0, np.uint64), np.empty(0, np.int64)
+        keys: Keys = np.concatenate(self._keys)
+        rows = np.concatenate(self._rows)
         if len(rows) > self._size:
             bound = np.partition(keys, self._size - 1)[self._size - 1]
             below = np.flatnonzero(keys < bound)

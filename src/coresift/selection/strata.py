@@ -34,10 +34,15 @@ class Strata:
 
     def codes(self, values: pa.Array) -> NDArray[np.int64]:
         """Position of each value among the strata."""
-        encoded = values.dictionary_encode(null_encoding="encode")
+        encoded = plain(values).dictionary_encode(null_encoding="encode")
         places = pc.index_in(encoded.dictionary, value_set=self.values)
         codes = places.to_numpy(zero_copy_only=False).astype(np.int64)
         return np.asarray(codes[encoded.indices.to_numpy(zero_copy_only=False)], np.int64)
+
+
+def plain(values: pa.Array) -> pa.Array:
+    """Values that are not held as codes of their own."""
+    return values.dictionary_decode() if isinstance(values, pa.DictionaryArray) else values
 
 
 def _count(tables: Iterable[pa.Table]) -> pa.Table:
@@ -77,10 +82,8 @@ def count_strata(
     def task(blocks: Iterator[Block]) -> pa.Table | None:
         counted = None
         for rows, values in select(blocks):
-            if isinstance(values, pa.DictionaryArray):
-                values = values.dictionary_decode()
             table = pa.table(
-                {"value": values, "count": np.ones(len(rows), np.int64), "first": rows}
+                {"value": plain(values), "count": np.ones(len(rows), np.int64), "first": rows}
             )
             counted = _count([table] if counted is None else [counted, _count([table])])
         return counted

@@ -34,6 +34,8 @@ def select(data: Data, size: Size | None, params: TopKParams, context: Context) 
         )
     scores = _Scores.of(data, params)
     group = data.column(params.per, "--per") if params.per is not None else None
+    if size is not None and group is None:
+        size.resolve(data.rows)  # more than there is, told before the dump is read
     notes = list(data.candidates.notes)
     tally = scores.check(data, params)
     if tally.missing:

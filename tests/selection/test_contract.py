@@ -1,0 +1,244 @@
+"""What every selection method keeps to, by being registered."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from coresift.core.errors import InputError, ParameterError
+from coresift.core.selection import Selection
+from coresift.io import dump as dump_module
+from coresift.io.dump import InputOptions
+from coresift.selection.registry import METHODS, Method, find
+from tests.data import gaussians, vector_table, write_dump
+from tests.selection.choosing import choose
+from tests.selection.saved import write_clustering
+
+ROWS = 700
+NOT_FINITE = 123
+
+
+def _vectors(invalid: bool) -> NDArray[np.float32]:
+    vectors = gaussians(ROWS, 4, 9)
+    if invalid:
+        vectors[NOT_FINITE] = np.nan
+    return vectors
+
+
+def _dump(folder: Path, *, files: int = 1, groups: int = 100, invalid: bool = False) -> Path:
+    values = np.random.default_rng(5).permutation(ROWS) / 3.0
+    table = vector_table(
+        _vectors(invalid), id=np.arange(ROWS), value=values, label=np.arange(ROWS) % 4
+    )
+    return write_dump(folder / "dump", table, files=files, row_group_size=groups)
+
+
+def _choose(
+    method: Method,
+    folder: Path,
+    size: str | int = 50,
+    *,
+    files: int = 1,
+    groups: int = 100,
+    options: InputOptions | None = None,
+    kept: NDArray[np.bool_] | None = None,
+    invalid: bool = False,
+    seed: int = 0,
+    threads: int = 2,
+) -> Selection:
+    source = _dump(folder, files=files, groups=groups, invalid=invalid)
+    params: dict[str, object] = {}
+    clustering = None
+    if "score" in method.needs:
+        params["score"] = "value"
+    if "clustering" in method.needs:
+        clustering = write_clustering(
+            folder / "clustering",
+            source,
+            gaussians(9, 4, 9),
+            kept=kept,
+            options=options,
+            group_rows=groups,
+        )
+    return choose(
+        method.name,
+        source,
+        size,
+        params,
+        options=options,
+        clustering=clustering,
+        seed=seed,
+        threads=threads,
+    )
+
+
+def _same(one: Selection, other: Selection) -> bool:
+    mine, theirs = one.columns(), other.columns()
+    return mine.keys() == theirs.keys() and all(
+        np.array_equal(values, theirs[name]) for name, values in mine.items()
+    )
+
+
+every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+
+
+@every_method
+def test_rows_and_columns(method: Method, tmp_path: Path) -> None:
+    chosen = _choose(method, tmp_path)
+    assert chosen.rows.dtype == np.int64
+    assert len(chosen.rows) == 50
+    assert (np.diff(chosen.rows) > 0).all()
+    assert chosen.rows[0] >= 0
+    assert chosen.rows[-1] < ROWS
+    assert chosen.rows_in == ROWS
+    types = {"row": "int64", "weight": "float64", "score": "float64", "cluster": "int32"}
+    types["rank"] = "int32"
+    for name, values in chosen.columns().items():
+        assert values.dtype == types[name]
+        assert values.shape == (50,)
+    assert np.isfinite(chosen.weight).all()
+    assert (chosen.weight > 0).all()
+
+
+@every_method
+def test_same_whatever_the_threads_files_groups_and_shards(
+    method: Method, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = _choose(method, tmp_path / "a", threads=1)
+    assert _same(first, _choose(method, tmp_path / "b"))
+    assert _same(first, _choose(method, tmp_path / "c", files=12))
+    monkeypatch.setattr(dump_module, "_SHARD_BYTES", 1)
+    assert _same(first, _choose(method, tmp_path / "d", files=3, groups=17))
+    assert _same(first, _choose(method, tmp_path / "e", groups=ROWS))
+
+
+@every_method
+def test_seed(method: Method, tmp_path: Path) -> None:
+    first = _choose(method, tmp_path / "a", seed=1)
+    assert _same(first, _choose(method, tmp_path / "b", seed=1))
+    assert _same(first, _choose(method, tmp_path / "c", seed=2)) is not method.random
+
+
+@every_method
+def test_share(method: Method, tmp_path: Path) -> None:
+    assert len(_choose(method, tmp_path / "a", "10%").rows) == 70
+    assert len(_choose(method, tmp_path / "b", "100%").rows) == ROWS
+
+
+@every_method
+def test_more_than_there_is(method: Method, tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match=r"^size 701 is more than the 700 rows ") as caught:
+        _choose(method, tmp_path, 701)
+    assert caught.value.hint == "ask for at most 700 with -n, or for a share such as -n 10%"
+
+
+@every_method
+def test_no_size(method: Method, tmp_path: Path) -> None:
+    source = _dump(tmp_path)
+    clustering = write_clustering(tmp_path / "clustering", source, gaussians(9, 4, 9))
+    params = {"score": "value"} if "score" in method.needs else {}
+    with pytest.raises(ParameterError, match=f"^{method.name} needs a size"):
+        choose(method.name, source, None, params, clustering=clustering)
+
+
+@every_method
+def test_where(method: Method, tmp_path: Path) -> None:
+    options = InputOptions(where="label == 1")
+    chosen = _choose(method, tmp_path, options=options, kept=np.arange(ROWS) % 4 == 1)
+    assert chosen.rows_in == ROWS // 4
+    assert (chosen.rows % 4 == 1).all()
+
+
+@every_method
+def test_invalid_rows_are_dropped(method: Method, tmp_path: Path) -> None:
+    options = InputOptions(invalid="drop")
+    kept = np.arange(ROWS) != NOT_FINITE
+    chosen = _choose(method, tmp_path, "100%", options=options, invalid=True, kept=kept)
+    assert chosen.rows.tolist() == np.flatnonzero(kept).tolist()
+
+
+@pytest.mark.parametrize(
+    "method", [m for m in METHODS.values() if "clustering" not in m.needs], ids=lambda m: m.name
+)
+def test_invalid_rows_are_refused(method: Method, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"row 123 of the file \(row 123\): the vector in"):
+        _choose(method, tmp_path, invalid=True)
+
+
+def test_every_option_has_help_and_a_kind() -> None:
+    for method in METHODS.values():
+        assert method.summary.endswith(".")
+        for item in method.params.options():
+            assert item.help.endswith(".")
+            assert item.flag == "--" + item.name.replace("_", "-")
+            assert item.metavar
+
+
+def test_unknown_names() -> None:
+    with pytest.raises(ParameterError, match=r"^no selection method 'topk'$") as caught:
+        find("topk")
+    assert caught.value.hint == "did you mean top-k?"
+    with pytest.raises(ParameterError, match=r"^random has no option 'share'$") as caught:
+        METHODS["random"].params.build({"share": "equal"}, "random")
+    assert caught.value.hint == "did you mean 'shares'?"
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "message"),
+    [
+        (
+            "random",
+            {"by": "a", "shares": "even"},
+            "--shares 'even' is not one of proportional, equal, sqrt",
+        ),
+        ("random", {"shares": "equal"}, "--shares equal needs strata"),
+        ("top-k", {}, "top-k needs a score"),
+        ("top-k", {"scores": "x", "score": "a"}, "--scores and --on go together"),
+        ("top-k", {"score": "a", "threshold": "high"}, "--threshold 'high' is not a number"),
+        ("top-k", {"score": "a", "lowest": 1}, "--lowest 1 is neither true nor false"),
+        ("sensitivity", {"exponent": 0}, "--exponent 0 is less than 0.1"),
+        ("sensitivity", {"mix": 2}, "--mix 2 is more than 1"),
+        (
+            "sensitivity",
+            {"loss": "a", "lambda": "x"},
+            "--lambda 'x' is not a number or auto or balanced",
+        ),
+        (
+            "sensitivity",
+            {"lambda": 1},
+            "--lambda weighs distances against losses, and there are none",
+        ),
+        (
+            "sensitivity",
+            {"losses": "a", "loss": "b"},
+            "--losses and --loss are two sources of the loss",
+        ),
+        ("sensitivity", {"on": "id"}, "--on describes --losses, which is missing"),
+    ],
+)
+def test_options_out_of_bounds(method: str, params: dict[str, object], message: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        METHODS[method].params.build(params, method)
+    assert caught.value.message == message
+
+
+def test_options_as_text_are_read_as_their_kind() -> None:
+    built = METHODS["sensitivity"].params.build(
+        {"losses": "x", "lambda": "0.5", "with-replacement": True}, "sensitivity"
+    )
+    assert built.to_json()["lambda"] == 0.5
+    assert METHODS["sensitivity"].params.build(built.to_json(), "sensitivity") == built
+
+
+def test_the_registry_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, coresift.selection.registry\n"
+        "print([m for m in ('numpy', 'pyarrow', 'sklearn') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
