@@ -22,8 +22,11 @@ from coresift.clustering.projection import Projection
 
 _SCORE_BYTES = 4 << 20
 _DIRECT_ELEMENTS = 1 << 16
+_ROUGH_ELEMENTS = 1 << 18
 _PAIRS = 8192
 _MANY = 24
+_TILE_ROWS = 1024
+_TILE_CENTERS = 1024
 _TINY = np.float32(1e-30)
 
 
@@ -90,6 +93,7 @@ def nearest(
     block: NDArray[np.float32],
     centers: Centers,
     projected: NDArray[np.float32] | None = None,
+    guess: NDArray[np.int32] | None = None,
 ) -> NDArray[np.int32]:
     """Nearest centroid of each row.
 
@@ -101,6 +105,8 @@ def nearest(
         Centroids.
     projected : ndarray of float32, shape (m, width), optional
         The rows by ``centers.projection.rows``, when they are at hand.
+    guess : ndarray of int32, shape (m,), optional
+        A centroid that is likely near each row; a good guess saves time.
 
     Returns
     -------
@@ -108,12 +114,20 @@ def nearest(
         Index of the nearest centroid; the lowest one of equals.
     """
     labels = np.empty(len(block), np.int32)
-    step = _block_rows(centers.k)
+    step = _block_rows(centers.k) if guess is None else _TILE_ROWS
     for start in range(0, len(block), step):
-        part = slice(start, start + step)
-        scores, squares = _scores(block[part], centers, projected, start)
-        guess = scores.argmax(axis=1).astype(np.int32)
-        labels[part] = _settle(block[part], centers, scores, squares, guess)
+        rows = block[start : start + step]
+        heads = _projected(rows, centers, projected, start)
+        if guess is None:
+            scores = _scores(heads, centers)
+            near = scores.argmax(axis=1).astype(np.int32)
+            rough = _rough_distances(rows, centers.points, near)
+            found = _above(scores, _bar(centers, heads[:, -1], rough), near)
+        else:
+            near = guess[start : start + step]
+            rough = _rough_distances(rows, centers.points, near)
+            found = _search_tiles(heads, centers, _bar(centers, heads[:, -1], rough), near)
+        labels[start : start + step] = _settle(rows, centers, near, rough, *found)
     return labels
 
 
@@ -147,21 +161,38 @@ def closer(
     squared = than.copy()
     step = _block_rows(centers.k)
     for start in range(0, len(block), step):
-        part = slice(start, start + step)
-        scores, squares = _scores(block[part], centers, projected, start)
+        bars = than[start : start + step]
+        heads = _projected(block[start : start + step], centers, projected, start)
+        scores = _scores(heads, centers)
         guess = scores.argmax(axis=1).astype(np.int32)
         best = scores[np.arange(len(guess)), guess]
-        maybe = np.flatnonzero(best >= _bar(centers, squares, than[part]))
+        maybe = np.flatnonzero(best >= _bar(centers, heads[:, -1], bars))
         if not len(maybe):
             continue
-        rows = block[part][maybe]
-        label = _settle(rows, centers, scores[maybe], squares[maybe], guess[maybe])
-        found = squared_distances(rows, centers.points, label)
-        better = found < than[part][maybe]
+        rows, guess = block[start + maybe], guess[maybe]
+        rough = _rough_distances(rows, centers.points, guess)
+        found = _above(scores[maybe], _bar(centers, heads[maybe, -1], rough), guess)
+        label = _settle(rows, centers, guess, rough, *found)
+        distance = squared_distances(rows, centers.points, label)
+        better = distance < bars[maybe]
         labels[start + maybe[better]] = label[better]
-        squared[start + maybe[better]] = found[better]
+        squared[start + maybe[better]] = distance[better]
     rows_closer = np.flatnonzero(labels >= 0).astype(np.int64)
     return rows_closer, labels[rows_closer], squared[rows_closer]
+
+
+def count_candidates(block: NDArray[np.float32], centers: Centers) -> float:
+    """Mean number of centroids per row that a search would measure."""
+    count = 0
+    step = _block_rows(centers.k)
+    for start in range(0, len(block), step):
+        rows = block[start : start + step]
+        heads = centers.projection.rows(rows)
+        scores = _scores(heads, centers)
+        guess = scores.argmax(axis=1).astype(np.int32)
+        bar = _bar(centers, heads[:, -1], _rough_distances(rows, centers.points, guess))
+        count += int(np.count_nonzero(scores >= bar[:, None]))
+    return max(1.0, count / len(block))
 
 
 def squared_distances(
@@ -189,11 +220,18 @@ def _rough_distances(
 ) -> NDArray[np.float32]:
     """Squared distances in float32, of all rows of the block or of some (with repeats)."""
     result = np.empty(len(labels), np.float32)
-    step = max(1, _DIRECT_ELEMENTS // block.shape[1])
+    dim = block.shape[1]
+    step = max(1, _ROUGH_ELEMENTS // dim)
+    room = _workspace.take("rough", (2, min(step, len(labels)), dim))
     for start in range(0, len(labels), step):
         part = slice(start, start + step)
-        difference = points[labels[part]]
-        np.subtract(block[part] if rows is None else block[rows[part]], difference, out=difference)
+        difference, gathered = room[:, : len(labels[part])]
+        np.take(points, labels[part], axis=0, out=difference, mode="clip")
+        if rows is None:
+            gathered = block[part]
+        else:
+            np.take(block, rows[part], axis=0, out=gathered, mode="clip")
+        np.subtract(gathered, difference, out=difference)
         np.einsum("ij,ij->i", difference, difference, out=result[part])
     return result
 
@@ -203,17 +241,18 @@ def _block_rows(k: int) -> int:
     return max(32, min(2048, _SCORE_BYTES // (4 * max(1, k))))
 
 
-def _scores(
+def _projected(
     rows: NDArray[np.float32], centers: Centers, projected: NDArray[np.float32] | None, start: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Bounds of -d^2 / 2 from above, a workspace, and |x'|^2."""
+) -> NDArray[np.float32]:
     if projected is None:
-        projected = centers.projection.rows(rows)
-    else:
-        projected = projected[start : start + len(rows)]
-    scores: NDArray[np.float32] = _workspace.take("scores", (len(rows), centers.k))
-    np.matmul(projected, centers.weights, out=scores)
-    return scores, projected[:, -1]
+        return centers.projection.rows(rows)
+    return projected[start : start + len(rows)]
+
+
+def _scores(heads: NDArray[np.float32], centers: Centers) -> NDArray[np.float32]:
+    """Bounds of -d^2 / 2 from above, a workspace."""
+    scores: NDArray[np.float32] = _workspace.take("scores", (len(heads), centers.k))
+    return np.matmul(heads, centers.weights, out=scores)
 
 
 def _bar(
@@ -225,30 +264,56 @@ def _bar(
     return bar.astype(np.float32)
 
 
+def _above(
+    scores: NDArray[np.float32], bar: NDArray[np.float32], guess: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Rows and centroids, other than the guess, whose scores reach the bar; changes scores."""
+    scores[np.arange(len(scores)), guess] = -np.inf
+    unsure = np.flatnonzero(scores.max(axis=1) >= bar)
+    found = np.flatnonzero(scores[unsure] >= bar[unsure, None])
+    place, column = np.divmod(found, scores.shape[1])
+    return unsure[place], column.astype(np.int32)
+
+
+def _search_tiles(
+    heads: NDArray[np.float32],
+    centers: Centers,
+    bar: NDArray[np.float32],
+    guess: NDArray[np.int32],
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """As :func:`_above`, tile by tile: with the bar known, scores need not be kept."""
+    rows: list[NDArray[np.int64]] = []
+    columns: list[NDArray[np.int64]] = []
+    for low in range(0, centers.k, _TILE_CENTERS):
+        weights = centers.weights[:, low : low + _TILE_CENTERS]
+        shape = (len(heads), weights.shape[1])
+        scores = np.matmul(heads, weights, out=_workspace.take("tile", shape))
+        over = _workspace.take("over", shape, np.bool_)
+        found = np.flatnonzero(np.greater_equal(scores, bar[:, None], out=over))
+        row, column = np.divmod(found, shape[1])
+        rows.append(row)
+        columns.append(column + low)
+    row, which = np.concatenate(rows), np.concatenate(columns).astype(np.int32)
+    other = which != guess[row]
+    return row[other], which[other]
+
+
 def _settle(
     rows: NDArray[np.float32],
     centers: Centers,
-    scores: NDArray[np.float32],
-    squares: NDArray[np.float32],
     guess: NDArray[np.int32],
+    rough: NDArray[np.float32],
+    row: NDArray[np.int64],
+    label: NDArray[np.int32],
 ) -> NDArray[np.int32]:
-    """Measure every centroid that may be as near as the guess; changes ``scores``."""
-    rough = _rough_distances(rows, centers.points, guess)
-    bar = _bar(centers, squares, rough)
-    scores[np.arange(len(rows)), guess] = -np.inf
-    unsure = np.flatnonzero(scores.max(axis=1) >= bar)
-    if not len(unsure):
+    """Decide between the guess and the centroids ``label`` found for the rows ``row``."""
+    if not len(row):
         return guess
-    place, column = np.divmod(
-        np.flatnonzero(np.greater_equal(scores[unsure], bar[unsure, None])), centers.k
-    )
-    if len(place) > _MANY * len(rows) and centers.projection.basis is not None:
+    if len(row) > _MANY * len(rows) and centers.projection.basis is not None:
         return nearest(rows, centers.in_full)
-    row = np.concatenate([unsure, unsure[place]])
-    label = np.concatenate([guess[unsure], column.astype(np.int32)])
-    distance = np.concatenate(
-        [rough[unsure], _rough_distances(rows, centers.points, column.astype(np.int32), unsure[place])]
-    )
+    unsure = np.unique(row)
+    distance = np.concatenate([rough[unsure], _rough_distances(rows, centers.points, label, row)])
+    row, label = np.concatenate([unsure, row]), np.concatenate([guess[unsure], label])
     least = np.full(len(rows), np.inf, np.float32)
     np.minimum.at(least, row, distance)
     margin = 1.0 + 4.0 * centers.projection.relative_error

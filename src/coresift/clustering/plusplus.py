@@ -13,13 +13,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from coresift.clustering.nearest import Centers, closer
+from coresift.clustering.nearest import Centers, closer, squared_distances
+from coresift.clustering.projection import Projection
 from coresift.core import randomness
 from coresift.core.progress import Progress
 from coresift.engine.base import Engine
 
 _LEAST_BATCH, _LARGEST_BATCH = 16, 1024
-_RUN = 4096
+_RUN = 2048
 
 
 def plusplus(
@@ -27,6 +28,7 @@ def plusplus(
     weights: NDArray[np.float64],
     k: int,
     seed: int,
+    projection: Projection,
     engine: Engine,
     progress: Progress,
 ) -> NDArray[np.int64]:
@@ -42,6 +44,8 @@ def plusplus(
         Centers to draw.
     seed : int
         The run's seed.
+    projection : Projection
+        Directions to compare points in.
     engine : Engine
         Where the products run.
     progress : Progress
@@ -57,8 +61,9 @@ def plusplus(
     first = _draw(weights, generator.random(1))
     chosen = [first]
     distance = np.full(len(points), np.inf)
+    update = _Update(points, projection, distance, engine)
     with progress.stage("seed", k) as stage:
-        _update(points, distance, first, engine)
+        update.add(first)
         count = 1
         stage.advance(1)
         while count < k:
@@ -71,7 +76,7 @@ def plusplus(
             candidates = _draw(mass, generator.random(batch))
             kept = _thin(points, distance, candidates, generator.random(batch), k - count)
             chosen.append(kept)
-            _update(points, distance, kept, engine)
+            update.add(kept)
             count += len(kept)
             stage.advance(len(kept))
     return np.concatenate(chosen)
@@ -84,22 +89,40 @@ def _draw(mass: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.int6
     return np.minimum(found, np.flatnonzero(mass)[-1]).astype(np.int64)
 
 
-def _update(
-    points: NDArray[np.float32],
-    distance: NDArray[np.float64],
-    added: NDArray[np.int64],
-    engine: Engine,
-) -> None:
-    """Lower ``distance`` to the nearest of the added centers."""
-    centers = Centers.prepare(points[added])
+class _Update:
+    """Keeps ``distance`` at the squared distance to the nearest center."""
 
-    def task(start: int) -> None:
-        part = distance[start : start + _RUN]
-        rows, _, squared = closer(points[start : start + _RUN], centers, part)
-        part[rows] = squared
+    def __init__(
+        self,
+        points: NDArray[np.float32],
+        projection: Projection,
+        distance: NDArray[np.float64],
+        engine: Engine,
+    ) -> None:
+        self._points = points
+        self._projection = projection
+        self._distance = distance
+        self._engine = engine
+        self._projected = np.empty((len(points), projection.width), np.float32)
+        self._fresh = True
 
-    for _ in engine.map(task, range(0, len(points), _RUN)):
-        pass
+    def add(self, added: NDArray[np.int64]) -> None:
+        """Lower the distances to those to the added centers, positions among the points."""
+        centers = Centers.prepare(self._points[added], self._projection)
+        fresh, self._fresh = self._fresh, False
+
+        def task(start: int) -> None:
+            part = slice(start, start + _RUN)
+            block = self._points[part]
+            if fresh:
+                self._projected[part] = self._projection.rows(block)
+            near, _, squared = closer(
+                block, centers, self._distance[part], self._projected[part]
+            )
+            self._distance[part][near] = squared
+
+        for _ in self._engine.map(task, range(0, len(self._points), _RUN)):
+            pass
 
 
 def _thin(
@@ -109,19 +132,30 @@ def _thin(
     at: NDArray[np.float64],
     most: int,
 ) -> NDArray[np.int64]:
-    """Keep candidates one after the other, each with probability (D^2 now) / (D^2 then)."""
+    """Keep candidates one after the other, each with probability (D^2 now) / (D^2 then).
+
+    Distances among candidates come from one product; where its error could change a
+    decision, that decision is made in float64.
+    """
     block = points[candidates]
     then = distance[candidates]
-    now = then.copy()
+    centers = Centers.prepare(block)
+    rows = centers.projection.rows(block)
+    between = -2.0 * (rows @ centers.weights).astype(np.float64)
+    error = 2.0 * centers.projection.slack(rows[:, -1], centers.reach)
+    low, high = then.copy(), then.copy()
     kept: list[int] = []
-    for index in range(len(candidates)):
-        if at[index] * then[index] >= now[index]:
+    for index, bar in enumerate(at * then):
+        if bar >= high[index]:
             continue
+        if bar >= low[index]:
+            near = np.repeat(block[index : index + 1], len(kept), axis=0)
+            exact = squared_distances(near, block, np.array(kept, np.int32))
+            if bar >= min(then[index], exact.min(initial=np.inf)):
+                continue
         kept.append(index)
         if len(kept) == most:
             break
-        rest = block[index + 1 :].astype(np.float64)
-        rest -= block[index]
-        rest *= rest
-        np.minimum(now[index + 1 :], rest.sum(axis=1), out=now[index + 1 :])
+        np.minimum(low, between[index] - error, out=low)
+        np.minimum(high, between[index] + error, out=high)
     return candidates[kept]

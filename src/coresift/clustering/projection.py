@@ -64,8 +64,8 @@ class Projection:
         return Projection(self.origin, np.ascontiguousarray(exact), skew)
 
     def narrowed(self, h: int) -> Projection:
-        """Return the first ``h`` directions alone; all of space where h is dim or more."""
-        if self.basis is None or h >= self.dim:
+        """Return the first ``h`` directions alone; all of space where that is hardly less."""
+        if self.basis is None or 2 * h > self.dim:
             return Projection(self.origin)
         return Projection(self.origin, np.ascontiguousarray(self.basis[:, :h]), self.skew)
 

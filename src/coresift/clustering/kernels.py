@@ -1,0 +1,284 @@
+"""Which code finds the nearest centroids during training: BLAS, superkmeans or faiss."""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coresift.clustering.nearest import Centers, count_candidates, nearest
+from coresift.clustering.points import Points
+from coresift.clustering.projection import Projection
+from coresift.core.errors import MissingExtraError, ParameterError, ResourceError
+from coresift.core.memory import Budget
+from coresift.io.store import RowStore
+
+# Measuring one candidate costs about as much as the product for 40 centroids in as many
+# dimensions; there are fewer candidates as centroids settle, which is counted in here.
+_PAIR_COST = 40.0
+KERNELS = ("auto", "blas", "superkmeans", "faiss")
+
+Labels = NDArray[np.int32]
+Search = Callable[[int, NDArray[np.float32], Labels | None], Labels]
+
+
+class Kernel(Protocol):
+    """A way to find nearest centroids.
+
+    Attributes
+    ----------
+    name : str
+        One of :data:`KERNELS`.
+    certified : bool
+        Whether labels are those of a float64 search; if not, the kernel trains only.
+    """
+
+    name: str
+    certified: bool
+
+    def search(self, centroids: NDArray[np.float32]) -> Search:
+        """Prepare centroids.
+
+        The result labels the rows of a run, given its start and the labels before, if any.
+        """
+
+
+@dataclass
+class Blas:
+    """Products of projected rows, kept between iterations where the budget allows.
+
+    Attributes
+    ----------
+    projection : Projection
+        Directions to project on.
+    kept : RowStore or None
+        Projected rows, by the position of their run.
+    """
+
+    projection: Projection
+    kept: RowStore | None = None
+    name: str = "blas"
+    certified: bool = True
+
+    def __post_init__(self) -> None:
+        self._done: set[int] = set()
+
+    @classmethod
+    def suited(
+        cls,
+        points: Points,
+        projection: Projection,
+        sample: NDArray[np.float32],
+        centroids: NDArray[np.float32],
+        budget: Budget,
+    ) -> Blas:
+        """Choose how many directions, and whether projected rows are kept."""
+        projection = suited_projection(projection, sample, centroids)
+        size = points.rows * projection.width * 4
+        if projection.basis is None or size > budget.left() // 2:
+            return cls(projection)
+        return cls(projection, RowStore(points.rows, projection.width, np.dtype(np.float32), None))
+
+    def search(self, centroids: NDArray[np.float32]) -> Search:
+        """Prepare centroids."""
+        centers = Centers.prepare(centroids, self.projection)
+
+        def labels(start: int, block: NDArray[np.float32], before: Labels | None) -> Labels:
+            if self.kept is None:
+                return nearest(block, centers, None, before)
+            stop = start + len(block)
+            if start not in self._done:
+                self.kept.write(start, self.projection.rows(block))
+                self._done.add(start)
+            return nearest(block, centers, self.kept.read(start, stop), before)
+
+        return labels
+
+
+def suited_projection(
+    projection: Projection, sample: NDArray[np.float32], centroids: NDArray[np.float32]
+) -> Projection:
+    """Choose how many directions make the search cheapest, by trying it on some rows."""
+    k, dim = centroids.shape
+    rows = sample[: max(32, min(256, (1 << 22) // k))]
+    best, least = projection.narrowed(dim), k * dim + _PAIR_COST * dim
+    width = 0 if projection.basis is None else projection.basis.shape[1]
+    for h in (16, 32, 64, 96, 128, 192, 256):
+        if h > width:
+            break
+        tried = projection.narrowed(h)
+        candidates = count_candidates(rows, Centers.prepare(centroids, tried))
+        cost = k * (h + 3) + _PAIR_COST * dim * candidates
+        if cost < least:
+            best, least = tried, cost
+    return best
+
+
+class Superkmeans:
+    """The extra ``fast``: superkmeans's assignment, float32 and so not certified."""
+
+    name = "superkmeans"
+    certified = False
+
+    def __init__(self) -> None:
+        if importlib.util.find_spec("superkmeans") is None:
+            raise MissingExtraError("superkmeans", "fast", "--kernel superkmeans")
+        self._local = threading.local()
+
+    def search(self, centroids: NDArray[np.float32]) -> Search:
+        """Prepare centroids."""
+        from superkmeans import SuperKMeans
+
+        def labels(start: int, block: NDArray[np.float32], before: Labels | None) -> Labels:
+            model = getattr(self._local, "model", None)
+            if model is None:
+                model = self._local.model = SuperKMeans(*centroids.shape, n_threads=1)
+            found: Labels = model.assign(np.ascontiguousarray(block), centroids).astype(np.int32)
+            return found
+
+        return labels
+
+
+class Faiss:
+    """The extra ``gpu``: faiss's flat search, certified by the margin of the runner-up.
+
+    Parameters
+    ----------
+    gpus : int
+        GPUs to spread the rows over; 0 searches with faiss on the CPU, which serves to test
+        this path where there is no GPU.
+    """
+
+    name = "faiss"
+    certified = True
+
+    def __init__(self, gpus: int) -> None:
+        self._faiss = _import_faiss()
+        self._gpus = gpus
+        self._lock = threading.Lock()
+        self._resources = [self._faiss.StandardGpuResources() for _ in range(gpus)]
+
+    def search(self, centroids: NDArray[np.float32]) -> Search:
+        """Prepare centroids."""
+        centers = Centers.prepare(centroids)
+        projection = centers.projection
+        index = self._index(np.ascontiguousarray(centroids - projection.origin))
+
+        def labels(start: int, block: NDArray[np.float32], before: Labels | None) -> Labels:
+            shifted = np.ascontiguousarray(block - projection.origin)
+            with self._lock:
+                squared, found = index.search(shifted, min(2, len(centroids)))
+            label: Labels = found[:, 0].astype(np.int32)
+            if len(centroids) > 1:
+                squares = np.einsum("ij,ij->i", shifted, shifted)
+                error = 4.0 * projection.slack(squares, centers.reach)
+                unsure = np.flatnonzero(squared[:, 1] - squared[:, 0] <= error)
+                if len(unsure):
+                    label[unsure] = nearest(block[unsure], centers)
+            return label
+
+        return labels
+
+    def _index(self, points: NDArray[np.float32]) -> Any:
+        faiss = self._faiss
+        index = faiss.IndexFlatL2(points.shape[1])
+        if self._gpus == 1:
+            index = faiss.index_cpu_to_gpu(self._resources[0], 0, index)
+        elif self._gpus > 1:
+            options = faiss.GpuMultipleClonerOptions()
+            options.shard = False
+            index = faiss.index_cpu_to_gpu_multiple_py(self._resources, index, options)
+        index.add(points)
+        return index
+
+
+def _import_faiss() -> Any:
+    if importlib.util.find_spec("faiss") is None:
+        raise MissingExtraError("faiss-gpu", "gpu", "--kernel faiss")
+    import faiss
+
+    return faiss
+
+
+def gpu_count() -> int:
+    """GPUs that faiss can use; 0 without faiss-gpu."""
+    if importlib.util.find_spec("faiss") is None:
+        return 0
+    import faiss
+
+    return int(faiss.get_num_gpus()) if hasattr(faiss, "StandardGpuResources") else 0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The kernel and device that a run will use.
+
+    Attributes
+    ----------
+    kernel : str
+        ``blas``, ``superkmeans`` or ``faiss``.
+    gpus : int
+        GPUs that it uses.
+    """
+
+    kernel: str
+    gpus: int
+
+
+def choose_kernel(kernel: str, device: str) -> Choice:
+    """Turn ``--kernel`` and ``--device`` into what will be used here.
+
+    Raises
+    ------
+    ParameterError
+        When they contradict each other.
+    ResourceError
+        When ``--device cuda`` finds no GPU.
+    MissingExtraError
+        When the kernel's package is not installed.
+    """
+    if kernel not in KERNELS:
+        raise ParameterError(f"--kernel {kernel!r} is not one of {', '.join(KERNELS)}")
+    if device == "cuda" and kernel in ("blas", "superkmeans"):
+        raise ParameterError(
+            f"--kernel {kernel} runs on the CPU and --device cuda asks for a GPU",
+            hint="leave out one of them",
+        )
+    if kernel == "superkmeans":
+        Superkmeans()
+        return Choice("superkmeans", 0)
+    if kernel == "blas" or (kernel == "auto" and device == "cpu"):
+        return Choice("blas", 0)
+    gpus = 0 if device == "cpu" else gpu_count()
+    if device == "cuda":
+        _import_faiss()
+        if not gpus:
+            raise ResourceError(
+                "--device cuda: faiss finds no GPU it can use",
+                hint="`coresift doctor` shows what is there; --device cpu runs without one",
+            )
+    if kernel == "faiss":
+        _import_faiss()
+        return Choice("faiss", gpus)
+    return Choice("faiss", gpus) if gpus else Choice("blas", 0)
+
+
+def make_kernel(
+    choice: Choice,
+    points: Points,
+    projection: Projection,
+    sample: NDArray[np.float32],
+    centroids: NDArray[np.float32],
+    budget: Budget,
+) -> Kernel:
+    """Build the chosen kernel for these points."""
+    if choice.kernel == "superkmeans":
+        return Superkmeans()
+    if choice.kernel == "faiss":
+        return Faiss(choice.gpus)
+    return Blas.suited(points, projection, sample, centroids, budget)

@@ -1,0 +1,246 @@
+"""k-means over a dump: seeding, iterations, and the kernel that runs them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coresift.clustering.kernels import choose_kernel, make_kernel
+from coresift.clustering.lloyd import Lloyd
+from coresift.clustering.points import Points, Sample, sample_rows
+from coresift.clustering.projection import Projection
+from coresift.clustering.rounds import seed_by_rounds
+from coresift.clustering.seeding import (
+    SEEDINGS,
+    default_seeding_rows,
+    seed_at_random,
+    seed_by_sample,
+)
+from coresift.core.errors import ParameterError
+from coresift.core.memory import Budget
+from coresift.core.progress import Progress
+from coresift.engine.base import Engine
+from coresift.io.store import RowStore, Scratch
+
+_PROJECTION_ROWS = 4096
+_SEEDING_DIRECTIONS = 96
+_LARGEST_VALUE = 1e17
+
+
+@dataclass(frozen=True)
+class KMeansParams:
+    """What k-means is told; each attribute is the option of the same name.
+
+    Attributes
+    ----------
+    k : int
+        Clusters.
+    iterations : int
+        Most iterations of Lloyd's algorithm.
+    tol : float
+        Stop when an iteration lowers the cost by less than this share of it.
+    seeding : str
+        ``k-means++`` (on a sample of rows), ``k-means||`` or ``random``.
+    seeding_rows : int or None
+        Rows that ``k-means++`` looks at; by default 10 for each cluster, at least 20,000.
+    train_rows : int or None
+        Train on this many rows, drawn uniformly; None trains on all.
+    kernel : str
+        ``auto``, ``blas``, ``superkmeans`` or ``faiss``.
+    """
+
+    k: int
+    iterations: int = 20
+    tol: float = 1e-4
+    seeding: str = "k-means++"
+    seeding_rows: int | None = None
+    train_rows: int | None = None
+    kernel: str = "auto"
+
+    def check(self) -> None:
+        """Refuse values out of bounds.
+
+        Raises
+        ------
+        ParameterError
+            Naming the option.
+        """
+        for name, value, least in (
+            ("-k", self.k, 1),
+            ("--iterations", self.iterations, 0),
+            ("--seeding-rows", self.seeding_rows, 1),
+            ("--train-rows", self.train_rows, 1),
+        ):
+            if value is not None and value < least:
+                raise ParameterError(f"{name} {value} is not at least {least}")
+        if not 0.0 <= self.tol < 1.0:
+            raise ParameterError(f"--tol {self.tol:g} is not in [0, 1)")
+        if self.seeding not in SEEDINGS:
+            raise ParameterError(f"--seeding {self.seeding!r} is not one of {', '.join(SEEDINGS)}")
+        if self.train_rows is not None and self.train_rows < self.k:
+            raise ParameterError(
+                f"--train-rows {self.train_rows:,} is less than the {self.k:,} clusters",
+                hint="train on at least k rows",
+            )
+
+
+@dataclass(frozen=True)
+class KMeans:
+    """A trained k-means.
+
+    Attributes
+    ----------
+    centroids : ndarray of float32, shape (k, dim)
+        Centroids.
+    costs : tuple of float
+        Cost over the training rows at each iteration; it never rises.
+    converged : bool
+        Whether it stopped before the last iteration.
+    repaired : int
+        Empty clusters that were given a new centroid on the way.
+    labels : RowStore or None
+        Labels of all rows under ``centroids``, as :class:`coresift.clustering.lloyd.Training`
+        keeps them; None when it was trained on a sample or by a kernel that is not certified.
+    kernel : str
+        What found the nearest centroids.
+    notes : tuple of str
+        What was sampled.
+    """
+
+    centroids: NDArray[np.float32]
+    costs: tuple[float, ...]
+    converged: bool
+    repaired: int
+    labels: RowStore | None
+    kernel: str
+    notes: tuple[str, ...] = field(default=())
+
+
+def working_bytes(rows: int, dim: int, params: KMeansParams, workers: int) -> int:
+    """Estimate of the memory that training needs beside the vectors.
+
+    Parameters
+    ----------
+    rows, dim : int
+        Shape of the data.
+    params : KMeansParams
+        What will run.
+    workers : int
+        Tasks at the same time.
+    """
+    centers = 44 * params.k * dim
+    runs = workers * ((48 << 20) + 24 * min(params.k, 8192) * dim)
+    seeding = 0
+    if params.seeding == "k-means++":
+        seeding = 4 * min(rows, params.seeding_rows or default_seeding_rows(params.k)) * dim
+    return max(centers + runs, seeding + runs) + 4 * rows
+
+
+def fit(
+    points: Points,
+    params: KMeansParams,
+    *,
+    spherical: bool = False,
+    device: str = "auto",
+    seed: int,
+    engine: Engine,
+    budget: Budget,
+    scratch: Scratch,
+    progress: Progress,
+) -> KMeans:
+    """Train k-means.
+
+    Parameters
+    ----------
+    points : Points
+        All rows.
+    params : KMeansParams
+        What to do.
+    spherical : bool
+        Keep centroids at norm 1; the rows must be.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    seed : int
+        The run's seed.
+    engine, budget, scratch, progress
+        The run's resources.
+
+    Raises
+    ------
+    ParameterError
+        When there are fewer rows than clusters, or values too large to be squared.
+    ResourceError
+        When the budget does not hold what has to be in memory.
+    """
+    params.check()
+    choice = choose_kernel(params.kernel, device)
+    if params.k > points.count:
+        raise ParameterError(
+            f"-k {params.k:,} is more than the {points.count:,} rows",
+            hint=f"ask for at most {points.count:,} clusters",
+        )
+    if points.bound > _LARGEST_VALUE:
+        raise ParameterError(
+            f"the longest vector has norm {points.bound:.3g}, too large to be squared in float32",
+            hint="scale the vectors down, or use --metric cosine",
+        )
+    budget.require(44 * params.k * points.dim, f"k-means with k={params.k:,}")
+    notes: list[str] = []
+    training = points
+    if params.train_rows is not None and params.train_rows < points.count:
+        rows = sample_rows(points, params.train_rows, seed, "train")
+        training = Sample(points, rows, budget, scratch)
+        notes.append(f"trained on {training.count:,} of {points.count:,} rows, drawn uniformly")
+    sample = training.take(sample_rows(training, _PROJECTION_ROWS, 0, "projection"))
+    projection = Projection.fit(sample)
+    narrow = projection.narrowed(_SEEDING_DIRECTIONS)
+    start = _seed(training, params, seed, narrow, engine, budget, scratch, progress, notes)
+    kernel = make_kernel(choice, training, projection, sample, start, budget)
+    held = training.rows * 4 < budget.left() // 2
+    labels = RowStore(training.rows, 1, np.dtype(np.int32), None if held else scratch)
+    for run in training.runs():
+        labels.write(run[0], np.full((run[1] - run[0], 1), -1, np.int32))
+    lloyd = Lloyd(
+        training,
+        kernel,
+        labels,
+        spherical=spherical,
+        seed=seed,
+        engine=engine,
+        progress=progress,
+    )
+    state = lloyd.run(start, params.iterations, params.tol)
+    if state.repaired:
+        notes.append(f"{state.repaired:,} empty clusters were given a new centroid while training")
+    return KMeans(
+        state.centroids,
+        tuple(state.costs),
+        state.converged,
+        state.repaired,
+        labels if training is points and kernel.certified else None,
+        kernel.name,
+        tuple(notes),
+    )
+
+
+def _seed(
+    points: Points,
+    params: KMeansParams,
+    seed: int,
+    projection: Projection,
+    engine: Engine,
+    budget: Budget,
+    scratch: Scratch,
+    progress: Progress,
+    notes: list[str],
+) -> NDArray[np.float32]:
+    if params.seeding == "random":
+        return seed_at_random(points, params.k, seed)
+    if params.seeding == "k-means||":
+        return seed_by_rounds(points, params.k, seed, projection, engine, scratch, budget, progress)
+    rows = max(params.k, params.seeding_rows or default_seeding_rows(params.k))
+    if rows < points.count:
+        notes.append(f"k-means++ looked at {rows:,} of {points.count:,} rows, drawn uniformly")
+    return seed_by_sample(points, params.k, rows, seed, projection, engine, budget, progress)

@@ -1,0 +1,218 @@
+"""Lloyd's algorithm over runs of rows, with exact sums.
+
+Lloyd, "Least Squares Quantization in PCM", IEEE Transactions on Information Theory 28, 1982.
+Every iteration is one ordered map over the runs. Sums are kept up by the rows that changed
+their cluster; being exact (:mod:`coresift.core.exact`), they do not remember the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coresift.clustering.kernels import Kernel, Search
+from coresift.clustering.nearest import squared_distances
+from coresift.clustering.points import Points
+from coresift.clustering.sums import ClusterSums, moved_rows
+from coresift.core import randomness
+from coresift.core.exact import Quantum
+from coresift.core.progress import Progress
+from coresift.engine.base import Engine
+from coresift.io.store import RowStore
+
+_REPAIRS = 10
+_STEP = 1024
+
+
+@dataclass
+class Training:
+    """The state of a run of Lloyd's algorithm.
+
+    Attributes
+    ----------
+    centroids : ndarray of float32, shape (k, dim)
+        Centroids.
+    labels : RowStore of int32, width 1
+        Labels by position; rows of a run come first in its positions. -1 before the first.
+    costs : list of float
+        Cost of each iteration's labels under the centroids they were found with.
+    counts : ndarray of int64, shape (k,)
+        Rows of each cluster by the last labels.
+    repaired : int
+        Empty clusters that were given a new centroid.
+    converged : bool
+        Whether it stopped before the last iteration was used up.
+    """
+
+    centroids: NDArray[np.float32]
+    labels: RowStore
+    costs: list[float] = field(default_factory=list)
+    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    repaired: int = 0
+    converged: bool = False
+
+
+@dataclass(frozen=True)
+class _Pass:
+    rows: int
+    sums: ClusterSums
+    changed: int
+    squares: float
+
+
+class Lloyd:
+    """Iterations over some points.
+
+    Parameters
+    ----------
+    points : Points
+        Rows to train on.
+    kernel : Kernel
+        Finds nearest centroids.
+    labels : RowStore of int32, width 1
+        Room for the labels, all -1.
+    spherical : bool
+        Whether centroids are scaled to norm 1 (Dhillon and Modha, "Concept Decompositions for
+        Large Sparse Text Data Using Clustering", 2001); rows must be.
+    seed : int
+        The run's seed, for the repair of empty clusters.
+    engine, progress : Engine, Progress
+        Where to run and to report.
+    """
+
+    def __init__(
+        self,
+        points: Points,
+        kernel: Kernel,
+        labels: RowStore,
+        *,
+        spherical: bool,
+        seed: int,
+        engine: Engine,
+        progress: Progress,
+    ) -> None:
+        self._points = points
+        self._kernel = kernel
+        self._labels = labels
+        self._spherical = spherical
+        self._seed = seed
+        self._engine = engine
+        self._progress = progress
+        self._quantum = Quantum.covering(points.bound, points.count)
+        self._square_quantum = Quantum.covering(points.bound**2, points.count)
+        self._squares: float | None = None
+
+    def run(self, centroids: NDArray[np.float32], iterations: int, tol: float) -> Training:
+        """Iterate from ``centroids`` until the cost falls by less than a share ``tol`` of it.
+
+        The last step is always an assignment to the centroids returned, whose empty clusters
+        were repaired as long as there are rows to give them.
+        """
+        state = Training(centroids, self._labels, counts=np.zeros(len(centroids), np.int64))
+        sums = np.zeros((len(centroids), self._points.dim))
+        for iteration in range(iterations):
+            changed = self._assign(state, sums, f"iteration {iteration + 1} of {iterations}")
+            if changed == 0 or self._settled(state.costs, tol):
+                state.converged = True
+                return state
+            state.centroids = self._moved(state, sums)
+            self._repair(state, iteration)
+        for attempt in range(_REPAIRS):
+            self._assign(state, sums, "final iteration")
+            state.costs.pop()
+            if not self._repair(state, iterations + attempt):
+                break
+        return state
+
+    @staticmethod
+    def _settled(costs: Sequence[float], tol: float) -> bool:
+        return len(costs) > 1 and costs[-2] - costs[-1] < tol * costs[-2]
+
+    def _assign(self, state: Training, sums: NDArray[np.float64], stage_name: str) -> int:
+        """Label every row, bring sums and counts up to date and append the cost."""
+        search: Search = self._kernel.search(state.centroids)
+        first = self._squares is None
+
+        def task(run: tuple[int, int]) -> _Pass:
+            start = run[0]
+            _, block = self._points.read(*run)
+            before = self._labels.read(start, start + len(block))[:, 0].astype(np.int32)
+            after = search(start, block, None if first else before)
+            self._labels.write(start, after[:, None])
+            squares = 0.0
+            if first:
+                origin = np.zeros((1, block.shape[1]), np.float32)
+                norms = squared_distances(block, origin, np.zeros(len(block), np.int32))
+                squares = self._square_quantum.sum(norms)
+            moved = moved_rows(block, before, after, self._quantum)
+            return _Pass(run[1] - start, moved, int(np.count_nonzero(before != after)), squares)
+
+        changed = 0
+        squares = 0.0
+        with self._progress.stage(stage_name, self._points.rows) as stage:
+            for result in self._engine.map(task, self._points.runs()):
+                result.sums.add_to(sums, state.counts)
+                changed += result.changed
+                squares += result.squares
+                stage.advance(result.rows)
+        if first:
+            self._squares = self._square_quantum.value(squares)
+        state.costs.append(self._cost(state, sums))
+        return changed
+
+    def _cost(self, state: Training, sums: NDArray[np.float64]) -> float:
+        """Sum of |x - c|^2, from sum |x|^2 - 2 sum c . s + sum n |c|^2."""
+        assert self._squares is not None
+        cross = norms = 0.0
+        for start in range(0, len(sums), _STEP):
+            part = slice(start, start + _STEP)
+            wide = state.centroids[part].astype(np.float64)
+            cross += float((wide * sums[part]).sum(axis=1).sum())
+            norms += float(((wide * wide).sum(axis=1) * state.counts[part]).sum())
+        return max(0.0, self._squares - 2.0 * self._quantum.value(cross) + norms)
+
+    def _moved(self, state: Training, sums: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Means of the clusters; an empty one stays where it is."""
+        filled = state.counts > 0
+        means = state.centroids.astype(np.float64)
+        means[filled] = sums[filled] * (self._quantum.unit / state.counts[filled, None])
+        if self._spherical:
+            norms = np.sqrt(np.square(means).sum(axis=1, keepdims=True))
+            means = np.where(norms > 0.0, means / np.where(norms > 0.0, norms, 1.0), means)
+        return means.astype(np.float32)
+
+    def _repair(self, state: Training, iteration: int) -> bool:
+        """Move empty clusters' centroids to rows drawn by D^2; False when there are none."""
+        empty = np.flatnonzero(state.counts == 0)
+        if not len(empty):
+            return False
+        rows = self._draw_far(state, len(empty), iteration)
+        if not len(rows):
+            return False
+        vectors = self._points.take(np.sort(rows))[np.argsort(np.argsort(rows))]
+        centroids = state.centroids.copy()
+        centroids[empty[: len(rows)]] = vectors
+        state.centroids = centroids
+        state.repaired += len(rows)
+        return True
+
+    def _draw_far(self, state: Training, size: int, iteration: int) -> NDArray[np.int64]:
+        """Rows with the smallest exponential keys of rate D^2: a draw without replacement."""
+        purpose = f"empty/{iteration}"
+
+        def task(run: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+            rows, block = self._points.read(*run)
+            labels = self._labels.read(run[0], run[0] + len(block))[:, 0].astype(np.int32)
+            squared = squared_distances(block, state.centroids, labels)
+            far = np.flatnonzero(squared > 0.0)
+            keys = -np.log(randomness.uniform(self._seed, purpose, rows[far])) / squared[far]
+            order = np.lexsort((rows[far], keys))[:size]
+            return rows[far][order], keys[order]
+
+        parts = list(self._engine.map(task, self._points.runs()))
+        rows = np.concatenate([part[0] for part in parts])
+        keys = np.concatenate([part[1] for part in parts])
+        return rows[np.lexsort((rows, keys))[:size]]

@@ -1,0 +1,53 @@
+"""Where k-means starts from."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coresift.clustering.plusplus import plusplus
+from coresift.clustering.points import Points, sample_rows
+from coresift.clustering.projection import Projection
+from coresift.core.memory import Budget
+from coresift.core.progress import Progress
+from coresift.engine.base import Engine
+
+SEEDINGS = ("k-means++", "k-means||", "random")
+_SAMPLE_PER_CENTER = 10
+_LEAST_SAMPLE = 20_000
+
+
+def default_seeding_rows(k: int) -> int:
+    """Rows that k-means++ looks at by default: 10 for each center, at least 20,000."""
+    return max(_LEAST_SAMPLE, _SAMPLE_PER_CENTER * k)
+
+
+def seed_by_sample(
+    points: Points,
+    k: int,
+    rows: int,
+    seed: int,
+    projection: Projection,
+    engine: Engine,
+    budget: Budget,
+    progress: Progress,
+) -> NDArray[np.float32]:
+    """k-means++ on a uniform sample of ``rows`` rows.
+
+    Returns
+    -------
+    ndarray of float32, shape (k, dim)
+    """
+    chosen = sample_rows(points, max(k, rows), seed, "seeding")
+    budget.require(
+        len(chosen) * (points.dim + projection.width) * 4,
+        f"k-means++ on {len(chosen):,} rows",
+        hint="look at fewer rows with --seeding-rows, or use --seeding 'k-means||'",
+    )
+    sample = points.take(chosen)
+    return sample[plusplus(sample, np.ones(len(sample)), k, seed, projection, engine, progress)]
+
+
+def seed_at_random(points: Points, k: int, seed: int) -> NDArray[np.float32]:
+    """``k`` rows drawn uniformly without replacement, shape (k, dim)."""
+    return points.take(sample_rows(points, k, seed, "seeding"))
