@@ -27,13 +27,14 @@ def choose(
     clustering: Path | None = None,
     seed: int = 0,
     threads: int = 2,
+    memory: int | None = None,
 ) -> Selection:
     """The selection of a method by name."""
     engine = LocalEngine(threads)
     with Scratch() as scratch:
         context = Context(
             engine=engine,
-            budget=Budget.default(),
+            budget=Budget.default() if memory is None else Budget(memory),
             scratch=scratch,
             progress=Silent(),
             seed=seed,

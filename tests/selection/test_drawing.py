@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def streamed(mass: NDArray[np.float64], bounds: Sequence[int] = ()) -> Masses:
     edges = [0, *bounds, len(mass)]
 
     def masses() -> Iterator[MassBlock]:
-        for start, stop in zip(edges, edges[1:], strict=False):
+        for start, stop in pairwise(edges):
             rows = np.arange(start, stop, dtype=np.int64)
             yield MassBlock(rows, mass[start:stop], (rows % 7).astype(np.int32))
 
