@@ -54,7 +54,7 @@ def _losses(folder: Path, *, metadata: Provenance | None = None, **columns: Any)
     return str(folder / "losses.parquet")
 
 
-def _select(folder: Path, size: int | str, seed: int = 0, **params: object) -> Selection:
+def _select(folder: Path, size: int | str, seed: int = 0, **params: Any) -> Selection:
     return choose(
         "sensitivity",
         folder / "dump",
@@ -154,10 +154,8 @@ def test_without_losses_half_is_spread_evenly(six: Path) -> None:
     chosen = _select(six, 6)
     assert chosen.rows.tolist() == list(range(6))
     assert chosen.weight.tolist() == [1.0] * 6
-    assert chosen.notes == (
-        "no losses were given: 50% of the probability follows the distances and 50% is spread "
-        "evenly",
-    )
+    note = "no losses were given: 50% of the probability follows the distances and 50% is spread"
+    assert chosen.notes == (f"{note} evenly",)
 
 
 def test_mix_of_one_is_uniform(six: Path) -> None:
@@ -277,7 +275,7 @@ def test_losses_added_to_the_representatives(six: Path) -> None:
     ],
 )
 def test_losses_that_do_not_fit(
-    six: Path, columns: dict[str, Any], params: dict[str, object], message: str
+    six: Path, columns: dict[str, Any], params: dict[str, Any], message: str
 ) -> None:
     path = _losses(six, **columns)
     with pytest.raises(CoresiftError) as caught:

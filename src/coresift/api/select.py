@@ -1,0 +1,279 @@
+"""The verb ``select``: choose rows of a dump and write them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Unpack
+
+from coresift.api.run import CommonOptions, Paths, Run, absolute
+from coresift.clustering.saved import SavedClustering
+from coresift.core.errors import ParameterError
+from coresift.core.selection import Selection
+from coresift.core.size import Size
+from coresift.io.dump import Dump, InputOptions, open_dump
+from coresift.io.provenance import Provenance
+from coresift.io.subset import check_columns, write_subset
+from coresift.io.target import Target
+from coresift.selection import registry
+from coresift.selection.base import Context, Data
+from coresift.selection.params import Params
+from coresift.selection.registry import Method
+
+# What a row of a selection takes while it is chosen and written: ids, keys, weights, scores,
+# clusters, ranks, and copies of them while they are sorted.
+_ROW_BYTES = 120
+_INHERITED = ("embedding", "embedding_dtype", "where", "metric", "invalid")
+
+
+@dataclass(frozen=True)
+class SelectResult:
+    """What a selection did.
+
+    Attributes
+    ----------
+    method : str
+        The method.
+    rows_in, rows_out : int
+        Rows there were to choose from, and rows chosen.
+    weight_sum : float
+        Sum of the weights; near ``rows_in`` where weights stand for rows.
+    params : dict
+        The method's options, as given or by default.
+    resolved : dict
+        What the run set itself: an ``auto`` that became a number.
+    notes : tuple of str
+        What was sampled, skipped or replaced.
+    seconds : dict of str to float
+        By stage, and in ``total``.
+    peak_rss_bytes : int
+        Largest memory of the process.
+    output : str
+        Where the selection is.
+    """
+
+    method: str
+    rows_in: int
+    rows_out: int
+    weight_sum: float
+    params: dict[str, Any]
+    resolved: dict[str, Any]
+    notes: tuple[str, ...]
+    seconds: dict[str, float]
+    peak_rss_bytes: int
+    output: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields, as ``--json`` prints them."""
+        return {**self.__dict__, "notes": list(self.notes)}
+
+
+def select(
+    method: str,
+    paths: Paths,
+    *,
+    size: int | str | None = None,
+    output: str | os.PathLike[str],
+    params: Mapping[str, object] | Params | None = None,
+    clusters: str | os.PathLike[str] | None = None,
+    columns: Sequence[str] | None = None,
+    drop_embedding: bool = False,
+    ids_only: bool = False,
+    prefix: str = "",
+    overwrite: bool = False,
+    **common: Unpack[CommonOptions],
+) -> SelectResult:
+    """Choose rows of a dump and write them.
+
+    Parameters
+    ----------
+    method : str
+        A name from ``coresift methods``.
+    paths : path or sequence of paths
+        The dump.
+    size : int or str, optional
+        A count, or a share such as ``"10%"``.
+    output : path
+        ``X.parquet`` for one file, anything else for a directory.
+    params : mapping or Params, optional
+        The method's own options by name.
+    clusters : path, optional
+        A clustering of the same dump, for methods that need one. The selection then follows
+        the clustering's embedding, filter, metric and dropped rows.
+    columns : sequence of str, optional
+        Input columns to write; all by default.
+    drop_embedding, ids_only : bool
+        Write all but the vectors, or none of the input's columns.
+    prefix : str
+        Put before the names of the added columns.
+    overwrite : bool
+        Replace an earlier result.
+    **common
+        Options that every verb takes, see :class:`~coresift.api.run.CommonOptions`.
+
+    Returns
+    -------
+    SelectResult
+
+    Raises
+    ------
+    CoresiftError
+        When the run cannot go on; nothing is left under ``output``.
+    """
+    found = registry.find(method)
+    options = _build(found, params)
+    wanted = None if size is None else Size.parse(size)
+    if wanted is None and not found.size_optional:
+        raise ParameterError(f"{method} needs a size", hint="give -n 5000 or -n 10%")
+    with Run(paths, common) as run:
+        clustering = _open_clustering(found, clusters)
+        dump = run.open(_follow(run, clustering) if clustering is not None else None)
+        if clustering is not None:
+            clustering.provenance.require_input(
+                dump,
+                f"{clustering.path}",
+                "give the dump it was made from, or run `coresift cluster` on this one",
+            )
+        shape: dict[str, Any] = {
+            "columns": None if columns is None else list(columns),
+            "drop_embedding": drop_embedding,
+            "ids_only": ids_only,
+            "prefix": prefix,
+        }
+        data = Data(dump, run.engine, run.progress)
+        context = Context(run.engine, run.budget, run.scratch, run.progress, run.seed, clustering)
+        with Target(output, overwrite=overwrite, inputs=_inputs(dump)) as target:
+            check_columns(dump, **shape)
+            if wanted is not None:
+                rows = wanted.count or wanted.resolve(dump.rows)
+                run.budget.require(
+                    min(rows, dump.rows) * _ROW_BYTES, f"a selection of {rows:,} rows"
+                )
+            parents = _parents(found, options, clustering)
+            with run.clock.stage("select"):
+                selection = found.load()(data, wanted, options, context)
+            provenance = Provenance(
+                command="select",
+                method=found.name,
+                params={**_recorded(options), "size": None if wanted is None else str(wanted)},
+                resolved=selection.resolved,
+                output=shape,
+                parents=parents,
+                notes=list(selection.notes),
+                **run.input_provenance(dump),
+            )
+            with run.clock.stage("write"):
+                write_subset(
+                    dump,
+                    selection,
+                    target,
+                    provenance,
+                    engine=run.engine,
+                    progress=run.progress,
+                    **shape,
+                )
+        return _result(found, options, selection, run, output)
+
+
+def _build(method: Method, params: Mapping[str, object] | Params | None) -> Params:
+    if isinstance(params, Params):
+        if not isinstance(params, method.params):
+            raise ParameterError(
+                f"{type(params).__name__} are not the options of {method.name}",
+                hint=f"give {method.params.__name__}, or a mapping",
+            )
+        params.check()
+        return params
+    return method.params.build(params or {}, method.name)
+
+
+def _open_clustering(
+    method: Method, clusters: str | os.PathLike[str] | None
+) -> SavedClustering | None:
+    needed = "clustering" in method.needs
+    if clusters is None:
+        if needed:
+            raise ParameterError(
+                f"{method.name} needs a clustering",
+                hint="run `coresift cluster PATH... -k K -o DIR`, then give --clusters DIR",
+            )
+        return None
+    if not needed:
+        raise ParameterError(
+            f"{method.name} does not use a clustering", hint="leave --clusters out"
+        )
+    return SavedClustering.open(Path(clusters))
+
+
+def _follow(run: Run, clustering: SavedClustering) -> InputOptions:
+    """How the clustering read its input; refuse options that say otherwise."""
+    theirs = clustering.provenance.input_options()
+    for name in _INHERITED:
+        mine = getattr(run.options, name)
+        if name in run.given and mine != getattr(theirs, name):
+            flag = "--" + name.replace("_", "-")
+            raise ParameterError(
+                f"{flag} {mine!r} is not the clustering's {getattr(theirs, name)!r}",
+                hint=f"leave {flag} out, or cluster with it",
+            )
+    if run.options.vectors:
+        given = run.options
+        return replace(theirs, vectors=given.vectors, dtype=given.dtype, dim=given.dim)
+    return theirs
+
+
+def _inputs(dump: Dump) -> list[str]:
+    return [table.ref.name for table in (*dump.tables, *dump.sidecar)]
+
+
+def _recorded(options: Params) -> dict[str, Any]:
+    """Return the options, with paths that mean the same from another working directory."""
+    values = options.to_json()
+    for item in options.options():
+        value = values[item.name]
+        if item.kind == "path" and isinstance(value, str):
+            values[item.name] = absolute(value)
+    return values
+
+
+def _parents(
+    method: Method, options: Params, clustering: SavedClustering | None
+) -> dict[str, dict[str, str]]:
+    """Paths and digests of the other results that are used."""
+    parents = {}
+    if clustering is not None:
+        files = [clustering.path / "centroids.parquet", clustering.path / "assignments"]
+        digests = [open_dump([path]).fingerprint.digest for path in files]
+        parents["clustering"] = {
+            "path": absolute(str(clustering.path)),
+            "digest": hashlib.sha256(" ".join(digests).encode()).hexdigest()[:32],
+        }
+    for item in method.params.options():
+        path = getattr(options, item.field)
+        if item.kind == "path" and path is not None:
+            digest = open_dump([path]).fingerprint.digest
+            parents[item.name] = {"path": absolute(path), "digest": digest}
+    return parents
+
+
+def _result(
+    method: Method,
+    options: Params,
+    selection: Selection,
+    run: Run,
+    output: str | os.PathLike[str],
+) -> SelectResult:
+    return SelectResult(
+        method=method.name,
+        rows_in=selection.rows_in,
+        rows_out=len(selection.rows),
+        weight_sum=float(selection.weight.sum()),
+        params=options.to_json(),
+        resolved=dict(selection.resolved),
+        notes=selection.notes,
+        output=os.fspath(output),
+        **run.report(),
+    )
