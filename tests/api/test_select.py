@@ -115,7 +115,7 @@ def test_a_clustering_from_another_dump(tmp_path: Path, clustering: Path) -> Non
     with pytest.raises(MismatchError) as caught:
         select("sensitivity", other, size=10, output=tmp_path / "out", clusters=clustering)
     assert caught.value.message == (
-        f"{clustering} was made from another input: 1 files here, 3 files there"
+        f"{clustering} was made from another input: 1 files here, 3 there"
     )
     assert not (tmp_path / "out").exists()
 
