@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
@@ -14,6 +16,9 @@ from coresift.core.errors import InputError, ParameterError
 from coresift.core.selection import Selection
 from coresift.io import dump as dump_module
 from coresift.io.dump import InputOptions
+from coresift.selection import base as base_module
+from coresift.selection import smallest as smallest_module
+from coresift.selection import strata as strata_module
 from coresift.selection.registry import METHODS, Method, find
 from tests.data import gaussians, vector_table, write_dump
 from tests.selection.choosing import choose
@@ -114,7 +119,35 @@ def test_same_whatever_the_threads_files_groups_and_shards(
     assert _same(first, _choose(method, tmp_path / "c", files=12))
     monkeypatch.setattr(dump_module, "_SHARD_BYTES", 1)
     assert _same(first, _choose(method, tmp_path / "d", files=3, groups=17))
+    monkeypatch.setattr(dump_module, "_BATCH_BYTES", 1)
+    monkeypatch.setattr(base_module, "_RANGE_ROWS", 99)
     assert _same(first, _choose(method, tmp_path / "e", groups=ROWS))
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("random", {"by": "label", "shares": "sqrt"}),
+        ("random", {"by": "id"}),
+        ("top-k", {"score": "value", "per": "label"}),
+        ("top-k", {"scores": "{scores}", "on": "id"}),
+        ("top-k", {"scores": "{scores}", "on": "id", "per": "label", "lowest": True}),
+    ],
+)
+def test_options_keep_to_it_too(
+    name: str, params: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = tmp_path / "scores.parquet"
+    ids = np.arange(ROWS)[::-1]
+    pq.write_table(pa.table({"id": ids, "score": np.sin(ids)}), scores)
+    params = {key: scores if value == "{scores}" else value for key, value in params.items()}
+    first = choose(name, _dump(tmp_path / "a"), 60, params, threads=1)
+    monkeypatch.setattr(dump_module, "_SHARD_BYTES", 1)
+    assert _same(first, choose(name, _dump(tmp_path / "b", files=5, groups=17), 60, params))
+    monkeypatch.setattr(dump_module, "_BATCH_BYTES", 1)
+    monkeypatch.setattr(strata_module, "_SLACK", 10)
+    monkeypatch.setattr(smallest_module, "_SLACK", 0)
+    assert _same(first, choose(name, _dump(tmp_path / "c", groups=ROWS), 60, params))
 
 
 @every_method

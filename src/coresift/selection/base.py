@@ -59,9 +59,7 @@ class Context:
 class Select(Protocol):
     """The one signature of all methods."""
 
-    def __call__(
-        self, data: Data, size: Size | None, params: Any, context: Context
-    ) -> Selection:  # numpydoc ignore=PR01
+    def __call__(self, data: Data, size: Size | None, params: Any, context: Context) -> Selection:
         """Choose rows; ``params`` is of the method's own type and has been checked."""
 
 
@@ -324,6 +322,35 @@ def _mask(
     kept: NDArray[np.bool_] | None, start: int, stop: int
 ) -> NDArray[np.bool_] | slice[None, None, None]:
     return slice(None) if kept is None else kept[start:stop]
+
+
+def plain(values: pa.Array) -> pa.Array:
+    """Values that are not held as codes into a dictionary of their own."""
+    return values.dictionary_decode() if isinstance(values, pa.DictionaryArray) else values
+
+
+def merged(blocks: Iterator[Block], rows: int) -> Iterator[Block]:
+    """Blocks joined up to at least ``rows`` rows, for work that costs so much for each block."""
+    held: list[Block] = []
+    count = 0
+    for block in blocks:
+        held.append(block)
+        count += len(block.rows)
+        if count >= rows:
+            yield _joined(held)
+            held, count = [], 0
+    if held:
+        yield _joined(held)
+
+
+def _joined(blocks: list[Block]) -> Block:
+    if len(blocks) == 1:
+        return blocks[0]
+    columns = zip(*(block.values for block in blocks), strict=True)
+    return Block(
+        np.concatenate([block.rows for block in blocks]),
+        tuple(pa.concat_arrays([plain(values) for values in column]) for column in columns),
+    )
 
 
 def as_numbers(values: pa.Array, what: str) -> NDArray[np.float64]:

@@ -125,12 +125,12 @@ class Lookup:
         """
         side.require(on, "--on")
         ids = side.read([on]).column(on).combine_chunks()
-        found = plain(ids.type)
+        found = value_type(ids.type)
         try:
-            ids = ids.cast(plain(kind))
+            ids = ids.cast(value_type(kind))
         except pa.ArrowException:
             raise InputError(
-                f"{side.path}: column {on!r} is {found}, and {plain(kind)} in {there}",
+                f"{side.path}: column {on!r} is {found}, and {value_type(kind)} in {there}",
                 hint="write both with one type",
             ) from None
         if ids.null_count:
@@ -148,14 +148,13 @@ class Lookup:
             )
         return cls(ids)
 
-    def places(self, ids: Sequence[pa.Array]) -> NDArray[np.int64]:
-        """Line of each id, -1 for none; one call per run of rows builds the table once."""
-        chunked = pa.chunked_array([array.cast(self.ids.type) for array in ids], self.ids.type)
-        places = pc.fill_null(pc.index_in(chunked, value_set=self.ids, skip_nulls=True), -1)
-        return np.asarray(places.to_numpy(), dtype=np.int64)
+    def places(self, ids: pa.Array) -> NDArray[np.int64]:
+        """Line of each id, -1 for none; each call builds a table of all lines."""
+        places = pc.index_in(ids.cast(self.ids.type), value_set=self.ids, skip_nulls=True)
+        return np.asarray(pc.fill_null(places, -1).to_numpy(), dtype=np.int64)
 
 
-def plain(kind: pa.DataType) -> pa.DataType:
+def value_type(kind: pa.DataType) -> pa.DataType:
     """Type of the values, whatever they are encoded with."""
     if pa.types.is_dictionary(kind):
         return kind.value_type

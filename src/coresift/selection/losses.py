@@ -89,7 +89,7 @@ def _by_id(side: SideFile, clustering: SavedClustering, on: str) -> NDArray[np.i
     representatives.require(on, "--on")
     known = Lookup.of(representatives, on, representatives.dump.schema.field(on).type, str(path))
     lines = Lookup.of(side, on, known.ids.type, str(path))
-    places = known.places([lines.ids])
+    places = known.places(lines.ids)
     unknown = places < 0
     if unknown.any():
         example = lines.ids[int(unknown.argmax())].as_py()

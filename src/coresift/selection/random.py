@@ -12,7 +12,7 @@ from coresift.core import randomness
 from coresift.core.errors import ParameterError
 from coresift.core.selection import Selection
 from coresift.core.size import Size
-from coresift.selection.base import Block, Context, Data
+from coresift.selection.base import Block, Context, Data, merged
 from coresift.selection.params import RandomParams
 from coresift.selection.smallest import Keys, Smallest, SmallestPerGroup
 from coresift.selection.strata import Strata, allocate, count_strata
@@ -58,7 +58,7 @@ def _stratified(data: Data, size: Size, by: str, shares: str, context: Context) 
 
     def task(blocks: Iterator[Block]) -> tuple[NDArray[np.int64], Keys, NDArray[np.int64]]:
         smallest = SmallestPerGroup(limits)
-        for block in blocks:
+        for block in merged(blocks, len(limits)):
             keys = randomness.bits(context.seed, _PURPOSE, block.rows)
             smallest.add(strata.codes(block.values[0]), keys, block.rows)
         return smallest.result()

@@ -7,9 +7,8 @@ weighted so that weighted sums over the selection are unbiased for sums over the
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,8 @@ from numpy.typing import NDArray
 from coresift.clustering.saved import Assignments, SavedClustering
 from coresift.core import randomness
 from coresift.core.errors import ParameterError
+from coresift.core.exact import Quantum
+from coresift.core.progress import Progress
 from coresift.core.selection import Selection
 from coresift.core.size import Size
 from coresift.selection import losses
@@ -81,6 +82,16 @@ def _notes(weighing: _Weighing, drawn: Drawn, n: int) -> Iterator[str]:
 
 
 @dataclass(frozen=True)
+class _Totals:
+    """Sum of the losses and of d^z; rows without a loss, and with neither."""
+
+    loss: float
+    distance: float
+    no_loss: int
+    neither: int
+
+
+@dataclass(frozen=True)
 class _Weighing:
     """Masses of the rows of a clustering, computed anew at each pass.
 
@@ -88,6 +99,8 @@ class _Weighing:
     ----------
     clustering : SavedClustering
         Whose rows.
+    progress : Progress
+        Where to report.
     exponent : float
         z.
     of_cluster : ndarray of float64, shape (k,), or None
@@ -105,6 +118,7 @@ class _Weighing:
     """
 
     clustering: SavedClustering
+    progress: Progress
     exponent: float
     of_cluster: NDArray[np.float64] | None
     of_row: losses.RowLosses | None
@@ -120,15 +134,12 @@ class _Weighing:
         """Read the losses and settle lambda and the even share, in one or two passes."""
         of_cluster = losses.of_clusters(clustering, params) if params.losses is not None else None
         of_row = losses.RowLosses(data, params.loss, context) if params.loss is not None else None
-        bare = cls(clustering, params.exponent, of_cluster, of_row)
+        bare = cls(clustering, context.progress, params.exponent, of_cluster, of_row)
         has_losses = of_cluster is not None or of_row is not None
-        loss_sum, distance_sum, zero_rows = bare.totals()
-        slope = 1.0
-        if has_losses:
-            slope = bare.settle(params.lambda_, loss_sum, distance_sum, context.seed)
+        totals = bare.totals()
+        slope = bare.settle(params.lambda_, totals, context.seed) if has_losses else 1.0
         mix = params.mix if params.mix is not None else (0.0 if has_losses else _MIX_WITHOUT_LOSSES)
-        total = loss_sum + slope * distance_sum
-        # A share of 1 leaves nothing of the masses; then they all are 1.
+        total = totals.loss + slope * totals.distance
         even = 0.0
         if mix > 0.0:
             even = mix / (1.0 - mix) * total / clustering.rows if mix < 1.0 and total else 1.0
@@ -137,8 +148,8 @@ class _Weighing:
         elif even:
             zero = 0
         else:
-            zero = zero_rows if slope else bare.zero_losses()
-        return cls(clustering, params.exponent, of_cluster, of_row, slope, mix, even, zero)
+            zero = totals.neither if slope else totals.no_loss
+        return replace(bare, slope=slope, mix=mix, even=even, zero=zero)
 
     def resolved(self) -> dict[str, float | int | str]:
         """What was settled."""
@@ -160,53 +171,55 @@ class _Weighing:
             powers: NDArray[np.float64] = part.distance.astype(np.float64) ** self.exponent
         return powers
 
+    def parts(self, stage: str) -> Iterator[Assignments]:
+        """One pass over the assignments."""
+        with self.progress.stage(stage, self.clustering.rows) as progress:
+            for part in self.clustering.assignments():
+                if len(part.row):
+                    yield part
+                    progress.advance(len(part.row))
+
     def masses(self) -> Iterator[MassBlock]:
-        """One pass over the rows."""
-        for part in self.clustering.assignments():
-            if len(part.row) == 0:
-                continue
+        """Masses of the rows, in order."""
+        for part in self.parts("draw"):
             if self.mix >= 1.0:
                 mass = np.ones(len(part.row))
             else:
                 mass = self.losses_of(part) + self.slope * self.distances_of(part) + self.even
             yield MassBlock(part.row, mass, part.cluster)
 
-    def totals(self) -> tuple[float, float, int]:
-        """Sum of the losses, sum of d^z, and rows where both are zero."""
-        loss_sums, distance_sums, zero = [], [], 0
-        for part in self.clustering.assignments():
-            if len(part.row):
-                loss, powers = self.losses_of(part), self.distances_of(part)
-                loss_sums.append(float(loss.sum()))
-                distance_sums.append(float(powers.sum()))
-                zero += int(np.count_nonzero((loss == 0.0) & (powers == 0.0)))
-        if not math.isfinite(sum(distance_sums)):
+    def totals(self) -> _Totals:
+        """Exact sums, so that how the assignments are split does not show."""
+        largest = np.zeros(2)
+        for part in self.parts("weigh"):
+            terms = self.losses_of(part), self.distances_of(part)
+            largest = np.maximum(largest, [term.max() for term in terms])
+        if not np.isfinite(largest).all():
             raise ParameterError(
                 f"--exponent {self.exponent:g} overflows at these distances",
                 hint="give a smaller one",
             )
-        return math.fsum(loss_sums), math.fsum(distance_sums), zero
+        quanta = [Quantum.covering(bound, self.clustering.rows) for bound in largest.tolist()]
+        units = [0.0, 0.0]
+        no_loss = neither = 0
+        for part in self.parts("weigh"):
+            loss, powers = self.losses_of(part), self.distances_of(part)
+            units[0] += quanta[0].sum(loss)
+            units[1] += quanta[1].sum(powers)
+            no_loss += int(np.count_nonzero(loss == 0.0))
+            neither += int(np.count_nonzero((loss == 0.0) & (powers == 0.0)))
+        return _Totals(quanta[0].value(units[0]), quanta[1].value(units[1]), no_loss, neither)
 
-    def zero_losses(self) -> int:
-        """Rows whose loss is zero."""
-        return sum(
-            int(np.count_nonzero(self.losses_of(part) == 0.0))
-            for part in self.clustering.assignments()
-            if len(part.row)
-        )
-
-    def settle(
-        self, given: float | str | None, loss_sum: float, distance_sum: float, seed: int
-    ) -> float:
+    def settle(self, given: float | str | None, totals: _Totals, seed: int) -> float:
         """Turn ``auto`` and ``balanced`` into numbers."""
         if given == "auto":
             return losses.hoelder_constant(
                 self.clustering, self._medoid_losses(), self.exponent, seed
             )
         if given is None or given == "balanced":
-            if loss_sum == 0.0 or distance_sum == 0.0:
+            if totals.loss == 0.0 or totals.distance == 0.0:
                 return 1.0
-            return loss_sum / distance_sum
+            return totals.loss / totals.distance
         return float(given)
 
     def _medoid_losses(self) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from coresift.core.errors import ParameterError
-from coresift.selection.base import Block, Column, Data
+from coresift.selection.base import Block, Column, Data, plain
 
 _ROOT_BITS = 64
+_SLACK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -40,23 +41,33 @@ class Strata:
         return np.asarray(codes[encoded.indices.to_numpy(zero_copy_only=False)], np.int64)
 
 
-def plain(values: pa.Array) -> pa.Array:
-    """Values that are not held as codes of their own."""
-    return values.dictionary_decode() if isinstance(values, pa.DictionaryArray) else values
+class _Counter:
+    """Rows and first row of each value; counted again whenever what is held has doubled."""
 
+    def __init__(self) -> None:
+        self._held: list[pa.Table] = []
+        self._rows = 0
+        self._settled = 0
 
-def _count(tables: Iterable[pa.Table]) -> pa.Table:
-    table = pa.concat_tables(list(tables))
-    counted = table.group_by("value", use_threads=False).aggregate(
-        [("count", "sum"), ("first", "min")]
-    )
-    return pa.table(
-        {
-            "value": counted.column("value"),
-            "count": counted.column("count_sum"),
-            "first": counted.column("first_min"),
-        }
-    )
+    def add(self, table: pa.Table) -> None:
+        self._held.append(table)
+        self._rows += table.num_rows
+        if self._rows > 2 * self._settled + _SLACK:
+            self.result()
+
+    def result(self) -> pa.Table | None:
+        if not self._held:
+            return None
+        counted = (
+            pa.concat_tables(self._held)
+            .group_by("value", use_threads=False)
+            .aggregate([("count", "sum"), ("first", "min")])
+            .select(["value", "count_sum", "first_min"])
+            .rename_columns(["value", "count", "first"])
+        )
+        self._held = [counted]
+        self._rows = self._settled = counted.num_rows
+        return counted
 
 
 def count_strata(
@@ -80,19 +91,18 @@ def count_strata(
     """
 
     def task(blocks: Iterator[Block]) -> pa.Table | None:
-        counted = None
+        counter = _Counter()
         for rows, values in select(blocks):
-            table = pa.table(
-                {"value": plain(values), "count": np.ones(len(rows), np.int64), "first": rows}
-            )
-            counted = _count([table] if counted is None else [counted, _count([table])])
-        return counted
+            ones = np.ones(len(rows), np.int64)
+            counter.add(pa.table({"value": plain(values), "count": ones, "first": rows}))
+        return counter.result()
 
-    total = None
+    counter = _Counter()
     try:
         for table in data.map(task, columns, "count"):
             if table is not None:
-                total = _count([table] if total is None else [total, table])
+                counter.add(table)
+        total = counter.result()
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowKeyError) as error:
         reason = str(error).splitlines()[0]
         raise ParameterError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,15 +10,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from coresift.core.errors import InputError, ParameterError
+from coresift.core.memory import Budget
 from coresift.core.selection import Selection
 from coresift.core.size import Size
-from coresift.selection.base import Block, Column, Context, Data, as_numbers
+from coresift.selection.base import Block, Column, Context, Data, as_numbers, merged
 from coresift.selection.joins import Lookup, SideFile, plural, require_named
 from coresift.selection.params import TopKParams
 from coresift.selection.smallest import Keys, Smallest, SmallestPerGroup, ranks
 from coresift.selection.strata import count_strata
 
-_Scored = Callable[[Iterator[Block]], Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]]
+# An id, its score, and the tables that look them up on two threads.
+_LINE_BYTES = 100
 
 
 def select(data: Data, size: Size | None, params: TopKParams, context: Context) -> Selection:
@@ -32,7 +34,7 @@ def select(data: Data, size: Size | None, params: TopKParams, context: Context) 
         raise ParameterError(
             "top-k needs a size or a threshold", hint="give -n 5000, -n 10% or --threshold T"
         )
-    scores = _Scores.of(data, params)
+    scores = _Scores.of(data, params, context.budget)
     group = data.column(params.per, "--per") if params.per is not None else None
     if size is not None and group is None:
         size.resolve(data.rows)  # more than there is, told before the dump is read
@@ -105,7 +107,7 @@ def _per_group(
 
     def task(blocks: Iterator[Block]) -> SmallestPerGroup:
         best = SmallestPerGroup(limits)
-        for block, rows, keys in scores.keys(blocks):
+        for block, rows, keys in scores.keys(merged(blocks, len(limits))):
             best.add(groups_seen.codes(_of_rows(block, rows)), keys, rows)
         return best
 
@@ -186,13 +188,14 @@ class _Scores:
     joined: _Joined | None
 
     @classmethod
-    def of(cls, data: Data, params: TopKParams) -> _Scores:
+    def of(cls, data: Data, params: TopKParams, budget: Budget) -> _Scores:
         sign = 1.0 if params.lowest else -1.0
         bound = np.inf if params.threshold is None else params.threshold * sign
         if params.scores is None or params.on is None:
             text = params.score or ""
             return cls((data.column(text, "--score"),), text, sign, bound, None)
         side = SideFile.open(params.scores, "--scores")
+        budget.require(side.dump.rows * _LINE_BYTES, f"the join with {side.path}")
         require_named(params.on, data.schema.names, "--on", "the dump")
         kind = data.schema.field(params.on).type
         lookup = Lookup.of(side, params.on, kind, "the dump")
@@ -206,14 +209,8 @@ class _Scores:
             for block in blocks:
                 yield block, as_numbers(block.values[0], f"--score {self.name!r}")
             return
-        held = list(blocks)
-        if held:
-            places = self.joined.lookup.places([block.values[0] for block in held])
-            start = 0
-            for block in held:
-                stop = start + len(block.rows)
-                yield block, self.joined.values[places[start:stop]]
-                start = stop
+        for block in merged(blocks, len(self.joined.values)):
+            yield block, self.joined.values[self.joined.lookup.places(block.values[0])]
 
     def keys(
         self, blocks: Iterator[Block]
@@ -274,18 +271,18 @@ def _check_join(data: Data, ids: Column, joined: _Joined, on: str) -> tuple[str,
     """Refuse ids of the dump that have no line, or share one; note lines that nobody uses."""
 
     def task(blocks: Iterator[Block]) -> tuple[NDArray[np.int64], int, tuple[int, object]]:
-        held = list(blocks)
-        if not held:
-            return np.empty(0, np.int64), 0, (-1, None)
-        places = joined.lookup.places([block.values[0] for block in held])
-        without = places < 0
+        found = [np.empty(0, np.int64)]
+        without = 0
         example: tuple[int, object] = (-1, None)
-        if without.any():
-            first = int(without.argmax())
-            rows = np.concatenate([block.rows for block in held])
-            values = pa.chunked_array([block.values[0] for block in held])
-            example = (int(rows[first]), values[first].as_py())
-        return places[~without], int(np.count_nonzero(without)), example
+        for block in merged(blocks, len(joined.values)):
+            places = joined.lookup.places(block.values[0])
+            none = np.flatnonzero(places < 0)
+            if len(none) and not without:
+                first = int(none[0])
+                example = (int(block.rows[first]), block.values[0][first].as_py())
+            without += len(none)
+            found.append(places[places >= 0])
+        return np.concatenate(found), without, example
 
     path = joined.side.path
     used = np.zeros(len(joined.values), np.bool_)
