@@ -127,7 +127,7 @@ def nearest(
             near = guess[start : start + step]
             rough = _rough_distances(rows, centers.points, near)
             found = _search_tiles(heads, centers, _bar(centers, heads[:, -1], rough), near)
-        labels[start : start + step] = _settle(rows, centers, near, rough, *found)
+        labels[start : start + step] = _settle(rows, centers, near, rough, *found)[0]
     return labels
 
 
@@ -171,12 +171,18 @@ def closer(
             continue
         rows, guess = block[start + maybe], guess[maybe]
         rough = _rough_distances(rows, centers.points, guess)
-        found = _above(scores[maybe], _bar(centers, heads[maybe, -1], rough), guess)
-        label = _settle(rows, centers, guess, rough, *found)
-        distance = squared_distances(rows, centers.points, label)
-        better = distance < bars[maybe]
-        labels[start + maybe[better]] = label[better]
-        squared[start + maybe[better]] = distance[better]
+        bars = bars[maybe]
+        found = _above(
+            scores[maybe], _bar(centers, heads[maybe, -1], np.minimum(rough, bars)), guess
+        )
+        label, rough = _settle(rows, centers, guess, rough, *found)
+        near = np.flatnonzero(rough <= bars * _margin(centers) + _TINY)
+        label = label[near]
+        distance = squared_distances(rows[near], centers.points, label)
+        better = distance < bars[near]
+        place = start + maybe[near[better]]
+        labels[place] = label[better]
+        squared[place] = distance[better]
     rows_closer = np.flatnonzero(labels >= 0).astype(np.int64)
     return rows_closer, labels[rows_closer], squared[rows_closer]
 
@@ -202,13 +208,16 @@ def squared_distances(
     result = np.empty(len(block), np.float64)
     dim = block.shape[1]
     step = max(1, _DIRECT_ELEMENTS // dim)
-    difference = _workspace.take("difference", (min(step, len(block)), dim), np.float64)
+    wide = _workspace.take("wide", (min(step, len(block)), dim), np.float64)
+    gathered = _workspace.take("gathered", (min(step, len(block)), dim))
     for start in range(0, len(block), step):
         rows = block[start : start + step]
-        part = difference[: len(rows)]
-        np.subtract(rows, points[labels[start : start + step]], out=part, dtype=np.float64)
-        np.multiply(part, part, out=part)
-        part.sum(axis=1, out=result[start : start + step])
+        difference, point = wide[: len(rows)], gathered[: len(rows)]
+        np.take(points, labels[start : start + step], axis=0, out=point, mode="clip")
+        np.copyto(difference, rows)
+        np.subtract(difference, point, out=difference)
+        np.multiply(difference, difference, out=difference)
+        np.add.reduce(difference, axis=1, out=result[start : start + step])
     return result
 
 
@@ -305,24 +314,32 @@ def _settle(
     rough: NDArray[np.float32],
     row: NDArray[np.int64],
     label: NDArray[np.int32],
-) -> NDArray[np.int32]:
-    """Decide between the guess and the centroids ``label`` found for the rows ``row``."""
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Decide between the guess and the centroids ``label`` found for the rows ``row``.
+
+    Returns the labels and, roughly, their squared distances.
+    """
     if not len(row):
-        return guess
+        return guess, rough
     if len(row) > _MANY * len(rows) and centers.projection.basis is not None:
-        return nearest(rows, centers.in_full)
+        found = nearest(rows, centers.in_full)
+        return found, _rough_distances(rows, centers.points, found)
     unsure = np.unique(row)
     distance = np.concatenate([rough[unsure], _rough_distances(rows, centers.points, label, row)])
     row, label = np.concatenate([unsure, row]), np.concatenate([guess[unsure], label])
-    least = np.full(len(rows), np.inf, np.float32)
+    least = rough.copy()
     np.minimum.at(least, row, distance)
-    margin = 1.0 + 4.0 * centers.projection.relative_error
-    near = np.flatnonzero(distance <= least[row] * margin + _TINY)
+    near = np.flatnonzero(distance <= least[row] * _margin(centers) + _TINY)
     row, label = row[near], label[near]
     result = guess.copy()
     result[row] = label
     close = np.flatnonzero(np.bincount(row, minlength=len(rows))[row] > 1)
-    return _measure(rows, centers.points, row[close], label[close], result)
+    return _measure(rows, centers.points, row[close], label[close], result), least
+
+
+def _margin(centers: Centers) -> float:
+    """Factor within which float32 cannot tell two squared distances apart."""
+    return 1.0 + 4.0 * centers.projection.relative_error
 
 
 def _measure(

@@ -1,0 +1,70 @@
+"""Points in memory, and a short way to train on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coresift.clustering.kmeans import KMeans, KMeansParams, fit
+from coresift.clustering.points import Points
+from coresift.core.memory import Budget
+from coresift.core.progress import Silent
+from coresift.engine.local import LocalEngine
+from coresift.io.store import Scratch
+
+
+@dataclass
+class Rows:
+    """An array as :class:`Points`, read in runs of ``step`` rows."""
+
+    array: NDArray[np.float32]
+    step: int = 500
+
+    def __post_init__(self) -> None:
+        self.rows = self.count = len(self.array)
+        self.bound = float(np.sqrt(np.square(self.array, dtype=np.float64).sum(axis=1).max()))
+
+    @property
+    def dim(self) -> int:
+        return self.array.shape[1]
+
+    def runs(self, width: int | None = None) -> list[tuple[int, int]]:
+        return [(a, min(a + self.step, self.rows)) for a in range(0, self.rows, self.step)]
+
+    def read(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        return np.arange(start, stop), self.array[start:stop]
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        return self.array[rows]
+
+    def kept_rows(self) -> NDArray[np.int64]:
+        return np.arange(self.rows)
+
+
+
+
+def train(points: Points, params: KMeansParams, *, seed: int = 0, threads: int = 1) -> KMeans:
+    """Train with a large budget."""
+    with Scratch() as opened:
+        return fit(
+            points,
+            params,
+            seed=seed,
+            engine=LocalEngine(threads),
+            budget=Budget(8 << 30),
+            scratch=opened,
+            progress=Silent(),
+        )
+
+
+def brute_force(
+    rows: NDArray[np.float32], centroids: NDArray[np.float32]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Nearest centroids by all float64 distances: labels and squared distances."""
+    squared = np.stack(
+        [np.square(rows.astype(np.float64) - centroid).sum(axis=1) for centroid in centroids],
+        axis=1,
+    )
+    return squared.argmin(axis=1), squared.min(axis=1)

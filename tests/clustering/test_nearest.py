@@ -1,0 +1,121 @@
+"""Nearest centroids are those of a full float64 search, whatever the shape of the data."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from coresift.clustering import nearest as module
+from coresift.clustering.nearest import Centers, closer, nearest, squared_distances
+from coresift.clustering.projection import Projection
+from tests.clustering.rows import brute_force
+from tests.data import digits
+
+KINDS = ("spread", "tight", "far", "repeated", "flat")
+
+
+def make(kind: str, rows: int, dim: int, k: int, seed: int) -> tuple[
+    NDArray[np.float32], NDArray[np.float32]
+]:
+    """Rows and centroids that are hard in a certain way."""
+    random = np.random.default_rng(seed)
+    points = random.normal(size=(rows, dim)) * np.linspace(1.0, 0.05, dim)
+    centroids = points[random.integers(0, rows, k)] + random.normal(size=(k, dim)) * 0.1
+    if kind == "tight":
+        points, centroids = points * 1e-3 + 5.0, centroids * 1e-3 + 5.0
+    if kind == "far":
+        points, centroids = points + 1e4, centroids + 1e4
+    if kind == "repeated":
+        points, centroids = np.round(points), np.round(centroids)
+    if kind == "flat":
+        points[:, dim // 2 :] = 0.0
+        centroids[:, dim // 2 :] = 0.0
+    return points.astype(np.float32), centroids.astype(np.float32)
+
+
+@given(
+    kind=st.sampled_from(KINDS),
+    rows=st.integers(1, 300),
+    dim=st.integers(1, 40),
+    k=st.integers(1, 60),
+    seed=st.integers(0, 1000),
+    directions=st.sampled_from([None, 1, 4, 8]),
+)
+@settings(max_examples=60, deadline=None)
+def test_labels_are_those_of_a_float64_search(
+    kind: str, rows: int, dim: int, k: int, seed: int, directions: int | None
+) -> None:
+    points, centroids = make(kind, rows, dim, k, seed)
+    expected, squared = brute_force(points, centroids)
+    projection = None if directions is None else Projection.fit(points).narrowed(directions)
+    centers = Centers.prepare(centroids, projection)
+    assert nearest(points, centers).tolist() == expected.tolist()
+    guess = np.full(rows, k - 1, np.int32)
+    assert nearest(points, centers, None, guess).tolist() == expected.tolist()
+    labels = expected.astype(np.int32)
+    assert np.allclose(squared_distances(points, centroids, labels), squared, rtol=1e-12)
+
+
+@given(
+    kind=st.sampled_from(KINDS),
+    seed=st.integers(0, 1000),
+    share=st.floats(0.0, 1.0),
+    directions=st.sampled_from([None, 2, 8]),
+)
+@settings(max_examples=40, deadline=None)
+def test_closer_finds_exactly_the_rows_that_a_centroid_improves(
+    kind: str, seed: int, share: float, directions: int | None
+) -> None:
+    points, centroids = make(kind, 200, 20, 15, seed)
+    labels, squared = brute_force(points, centroids)
+    bars = np.full(200, np.quantile(squared, share))
+    projection = None if directions is None else Projection.fit(points).narrowed(directions)
+    rows, found, distance = closer(points, Centers.prepare(centroids, projection), bars)
+    expected = np.flatnonzero(
+        squared_distances(points, centroids, labels.astype(np.int32)) < bars
+    )
+    assert rows.tolist() == expected.tolist()
+    assert found.tolist() == labels[expected].tolist()
+    assert np.allclose(distance, squared[expected], rtol=1e-12)
+
+
+def test_ties_go_to_the_lowest_index() -> None:
+    points = np.array([[0.0, 0.0], [3.0, 0.0]], np.float32)
+    centroids = np.array([[2.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [1.0, 0.0]], np.float32)
+    assert nearest(points, Centers.prepare(centroids)).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("block", [1, 7, 100, 1797])
+def test_labels_do_not_depend_on_the_block(block: int) -> None:
+    rows, _ = digits()
+    projection = Projection.fit(rows).narrowed(12)
+    centers = Centers.prepare(rows[::9].copy(), projection)
+    whole = nearest(rows, centers)
+    parts = [nearest(rows[a : a + block], centers) for a in range(0, len(rows), block)]
+    assert np.array_equal(np.concatenate(parts), whole)
+
+
+def test_a_poor_projection_falls_back_to_all_directions(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, _ = digits()
+    monkeypatch.setattr(module, "_MANY", 1)
+    centers = Centers.prepare(rows[:200].copy(), Projection.fit(rows).narrowed(1))
+    assert centers.projection.basis is not None
+    assert nearest(rows, centers).tolist() == brute_force(rows, rows[:200])[0].tolist()
+
+
+@given(seed=st.integers(0, 1000), directions=st.integers(1, 20), shift=st.floats(-1e3, 1e3))
+@settings(max_examples=40, deadline=None)
+def test_the_projected_score_bounds_the_squared_distance(
+    seed: int, directions: int, shift: float
+) -> None:
+    points, centroids = make("spread", 100, 40, 20, seed)
+    points, centroids = points + np.float32(shift), centroids + np.float32(shift)
+    projection = Projection.fit(points).narrowed(directions)
+    rows = projection.rows(points)
+    weights, reach = projection.centers(centroids)
+    scores = (rows @ weights).astype(np.float64)
+    exact = np.stack([np.square(points.astype(float) - c).sum(axis=1) for c in centroids], axis=1)
+    assert (scores + projection.slack(rows[:, -1], reach)[:, None] >= -0.5 * exact).all()
