@@ -1,0 +1,164 @@
+"""Parquet files whose bytes are a function of their rows, however the rows come."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from coresift.io.provenance import KEY, Provenance
+
+_GROUP_BYTES = 16 << 20
+_PART_BYTES = 1 << 30
+_UNKNOWN_BYTES = 64
+_LEAST_ROWS, _MOST_ROWS = 1 << 10, 1 << 17
+
+
+def row_bytes(kind: pa.DataType) -> int:
+    """Estimate of a value's width, from its type alone."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return row_bytes(kind.storage_type)
+    if pa.types.is_fixed_size_list(kind):
+        return int(kind.list_size) * row_bytes(kind.value_type)
+    if pa.types.is_struct(kind):
+        return sum(row_bytes(kind.field(index).type) for index in range(kind.num_fields))
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return 512 * row_bytes(kind.value_type)
+    try:
+        return max(1, int(kind.bit_width) // 8)
+    except ValueError:
+        return _UNKNOWN_BYTES
+
+
+def group_rows(schema: pa.Schema) -> int:
+    """Rows of a row group: about 16 MB, a power of two, a function of the schema alone."""
+    width = max(1, sum(row_bytes(field.type) for field in schema))
+    rows = 1 << (max(1, _GROUP_BYTES // width).bit_length() - 1)
+    return max(_LEAST_ROWS, min(_MOST_ROWS, rows))
+
+
+class PartWriter:
+    """Writes rows to one file, or to ``part-00000.parquet`` and so on.
+
+    Row groups and parts are cut at fixed rows, so that the files do not depend on the
+    batches that came in.
+
+    Parameters
+    ----------
+    path : Path
+        A file to make, or a directory for parts.
+    schema : pyarrow.Schema
+        Columns.
+    provenance : Provenance
+        Kept in the metadata of each file under the key ``coresift``.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, provenance: Provenance) -> None:
+        self._path = path
+        self._parts = path.is_dir()
+        metadata = {**(schema.metadata or {}), KEY: provenance.to_json().encode()}
+        self.schema = schema.with_metadata(metadata)
+        self._group = group_rows(schema)
+        width = max(1, sum(row_bytes(field.type) for field in schema))
+        self._part = self._group * max(1, _PART_BYTES // (self._group * width))
+        self._pending: list[pa.RecordBatch] = []
+        self._waiting = 0
+        self._written = 0
+        self._files = 0
+        self._writer: pq.ParquetWriter | None = None
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append rows."""
+        position = 0
+        while position < batch.num_rows:
+            piece = batch.slice(position, self._group - self._waiting)
+            self._pending.append(piece)
+            self._waiting += piece.num_rows
+            position += piece.num_rows
+            if self._waiting == self._group:
+                self._flush()
+
+    def close(self) -> None:
+        """Write what is left; a result without rows is a file without rows."""
+        if self._waiting or self._files == 0:
+            self._flush()
+        if self._writer is not None:
+            self._writer.close()
+
+    def _flush(self) -> None:
+        if self._writer is not None and self._parts and self._written >= self._part:
+            self._writer.close()
+            self._writer = None
+        if self._writer is None:
+            self._open()
+        assert self._writer is not None
+        table = pa.Table.from_batches(self._pending, schema=self.schema)
+        self._writer.write_table(table.combine_chunks(), row_group_size=self._group)
+        self._written += self._waiting
+        self._pending, self._waiting = [], 0
+
+    def _open(self) -> None:
+        name = f"part-{self._files:05d}.parquet"
+        path = self._path / name if self._parts else self._path
+        self._files += 1
+        self._written = 0
+        # a dictionary of floats only costs time
+        coded = [field.name for field in self.schema if not _holds_floats(field.type)]
+        self._writer = pq.ParquetWriter(
+            path,
+            self.schema,
+            compression="snappy",
+            use_dictionary=coded or False,
+        )
+
+    def __enter__(self) -> PartWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        elif self._writer is not None:
+            self._writer.close()
+
+
+def _holds_floats(kind: pa.DataType) -> bool:
+    if isinstance(kind, pa.BaseExtensionType):
+        return _holds_floats(kind.storage_type)
+    if pa.types.is_nested(kind) and not pa.types.is_struct(kind):
+        return _holds_floats(kind.value_type)
+    return bool(pa.types.is_floating(kind) or pa.types.is_fixed_size_binary(kind))
+
+
+def write_manifest(
+    folder: Path, provenance: Provenance, summary: dict[str, Any], run: dict[str, Any]
+) -> None:
+    """Write ``manifest.json``: provenance, what the result holds, and how the run went.
+
+    Only ``run`` may differ between two runs that give the same result.
+    """
+    files = [
+        {
+            "path": str(path.relative_to(folder)),
+            "rows": pq.read_metadata(path).num_rows,
+            "bytes": path.stat().st_size,
+        }
+        for path in sorted(folder.rglob("*.parquet"))
+    ]
+    manifest = {
+        "coresift": provenance.version,
+        "provenance": asdict(provenance),
+        "summary": summary,
+        "files": files,
+        "run": run,
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
