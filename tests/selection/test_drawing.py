@@ -19,6 +19,7 @@ from coresift.selection.drawing import (
     Masses,
     draw_distinct,
     draw_replacing,
+    hits,
     inclusion,
     systematic_points,
 )
@@ -100,6 +101,15 @@ def test_systematic_points_are_those_of_exact_arithmetic(
     offset %= line
     expected = [(j * line + offset) // points for j in range(points)]
     assert systematic_points(line, points, offset).tolist() == expected
+
+
+def test_a_point_falls_on_the_row_that_begins_there() -> None:
+    points = np.array([3, 10, 11, 12, 14, 15])
+    found, stop = hits(np.array([0, 2, 0, 3]), 10, points)
+    assert found.tolist() == [1, 1, 3, 3]
+    assert stop == 15
+    nothing, stop = hits(np.array([], np.int64), 10, points)
+    assert (len(nothing), stop) == (0, 10)
 
 
 def test_frequency_of_inclusion_is_the_probability() -> None:

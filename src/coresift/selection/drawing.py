@@ -216,7 +216,7 @@ def systematic_points(line: int, points: int, offset: int) -> NDArray[np.int64]:
     return j * whole + (j * rest + offset) // points
 
 
-def _hits(
+def hits(
     integers: NDArray[np.int64], start: int, points: NDArray[np.int64]
 ) -> tuple[NDArray[np.intp], int]:
     """Element that each point in reach falls on, and where the line goes on."""
@@ -273,7 +273,7 @@ def draw_distinct(masses: Masses, size: int, generator: np.random.Generator) -> 
     for block in masses():
         integers = solved.scale.integers(block.mass)
         certain = integers > solved.limit
-        hit, start = _hits(np.where(certain, 0, integers), start, points)
+        hit, start = hits(np.where(certain, 0, integers), start, points)
         chosen = certain
         chosen[hit] = True
         picked = np.flatnonzero(chosen)
@@ -300,7 +300,7 @@ def draw_replacing(masses: Masses, size: int, generator: np.random.Generator) ->
     start = 0
     for block in masses():
         integers = scale.integers(block.mass)
-        hit, start = _hits(integers, start, points)
+        hit, start = hits(integers, start, points)
         picked, times = np.unique(hit, return_counts=True)
         expected = np.multiply(integers[picked], size / line, dtype=np.float64)
         weight: NDArray[np.float64] = times / expected
