@@ -1,0 +1,266 @@
+"""The verb ``cluster``: group the rows of a dump and write the clustering."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Unpack
+
+from coresift.api.run import CommonOptions, Paths, Run
+from coresift.clustering.assign import Assigning
+from coresift.clustering.kernels import choose_kernel
+from coresift.clustering.kmeans import KMeans, KMeansParams, fit, working_bytes
+from coresift.clustering.output import (
+    ADDED,
+    write_assignments,
+    write_centroids,
+    write_representatives,
+)
+from coresift.clustering.saved import Assignments
+from coresift.core.errors import ParameterError
+from coresift.io.dump import Dump
+from coresift.io.provenance import Provenance
+from coresift.io.subset import output_columns, subset_bytes
+from coresift.io.target import Target
+from coresift.io.vectors import Vectors, ingest
+from coresift.io.writer import write_manifest
+
+METHODS = ("kmeans",)
+
+
+@dataclass(frozen=True)
+class ClusterResult:
+    """What a clustering did.
+
+    Attributes
+    ----------
+    rows, dim, k : int
+        Rows assigned, their dimensions, and clusters.
+    method, kernel : str
+        ``kmeans``, and what found the nearest centroids.
+    iterations : int
+        Iterations that were run.
+    converged : bool
+        Whether it stopped before the last iteration allowed.
+    cost : float
+        Sum of squared distances over all rows to the final centroids.
+    empty_clusters : int
+        Clusters that no row belongs to.
+    dropped : int
+        Rows left out as invalid.
+    notes : tuple of str
+        What was sampled, skipped or replaced.
+    seconds : dict of str to float
+        ``read``, ``train``, ``assign``, ``write`` and ``total``.
+    peak_rss_bytes : int
+        Largest memory of the process.
+    output : str
+        Where the clustering is.
+    """
+
+    rows: int
+    dim: int
+    k: int
+    method: str
+    kernel: str
+    iterations: int
+    converged: bool
+    cost: float
+    empty_clusters: int
+    dropped: int
+    notes: tuple[str, ...]
+    seconds: dict[str, float]
+    peak_rss_bytes: int
+    output: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON holds them."""
+        return {**asdict(self), "notes": list(self.notes)}
+
+
+def cluster(
+    paths: Paths,
+    *,
+    k: int,
+    output: str | os.PathLike[str],
+    method: str = "kmeans",
+    iterations: int = 20,
+    tol: float = 1e-4,
+    seeding: str = "k-means++",
+    seeding_rows: int | None = None,
+    train_rows: int | str | None = None,
+    kernel: str = "auto",
+    columns: Sequence[str] | None = None,
+    prefix: str = "",
+    overwrite: bool = False,
+    **common: Unpack[CommonOptions],
+) -> ClusterResult:
+    """Cluster the rows of a dump by k-means and write the clustering.
+
+    Parameters
+    ----------
+    paths : path or sequence of paths
+        The dump.
+    k : int
+        Clusters.
+    output : path
+        Directory to write.
+    method : str
+        ``kmeans``.
+    iterations, tol, seeding, seeding_rows, train_rows, kernel
+        See :class:`~coresift.clustering.kmeans.KMeansParams`; ``train_rows="all"`` is the
+        default.
+    columns : sequence of str, optional
+        Input columns that the representatives hold; all by default.
+    prefix : str
+        Put before ``row`` and ``cluster`` in the representatives.
+    overwrite : bool
+        Replace an earlier result.
+    **common
+        Options that every verb takes, see :class:`~coresift.api.run.CommonOptions`.
+
+    Returns
+    -------
+    ClusterResult
+
+    Raises
+    ------
+    CoresiftError
+        When the run cannot go on; nothing is left under ``output``.
+    """
+    if method not in METHODS:
+        raise ParameterError(f"--method {method!r} is not one of {', '.join(METHODS)}")
+    params = KMeansParams(
+        k, iterations, tol, seeding, seeding_rows, _train_rows(train_rows), kernel
+    )
+    params.check()
+    with Run(paths, common) as run:
+        choose_kernel(kernel, run.device)
+        dump = run.open()
+        dim = dump.embedding.dim
+        if k > dump.rows:
+            raise ParameterError(
+                f"-k {k:,} is more than the {dump.rows:,} rows",
+                hint=f"ask for at most {dump.rows:,} clusters",
+            )
+        shape = {"columns": None if columns is None else list(columns), "prefix": prefix}
+        held = output_columns(dump, ADDED, columns=columns, prefix=prefix)
+        target = Target(output, overwrite=overwrite, inputs=run.paths)
+        if target.is_file:
+            raise ParameterError(
+                f"{output}: a clustering is a directory",
+                hint="give -o a name without .parquet",
+            )
+        target.require_room(dump.rows * 16 + 4 * k * dim + subset_bytes(dump, held, k))
+        with target:
+            with run.clock.stage("read"):
+                reserve = working_bytes(dump.rows, dim, params, run.engine.workers)
+                vectors = ingest(
+                    dump, run.engine, run.budget, run.scratch, run.progress, reserve=reserve
+                )
+            with run.clock.stage("train"):
+                model = fit(
+                    vectors,
+                    params,
+                    spherical=run.options.metric == "cosine",
+                    device=run.device,
+                    seed=run.seed,
+                    engine=run.engine,
+                    budget=run.budget,
+                    scratch=run.scratch,
+                    progress=run.progress,
+                )
+            notes = _notes(vectors, model)
+            provenance = Provenance(
+                command="cluster",
+                method=method,
+                params={**asdict(params), "train_rows": params.train_rows or "all"},
+                output=shape,
+                notes=list(notes),
+                **run.input_provenance(dump),
+            )
+            return _write(run, dump, vectors, model, target, held, prefix, provenance, params)
+
+
+def _write(
+    run: Run,
+    dump: Dump,
+    vectors: Vectors,
+    model: KMeans,
+    target: Target,
+    held: Sequence[str],
+    prefix: str,
+    provenance: Provenance,
+    params: KMeansParams,
+) -> ClusterResult:
+    totals = Assigning(vectors, model.centroids, model.labels, run.engine, run.progress)
+    with run.clock.stage("write"):
+        write_assignments(target.staging, _timed(run, totals), provenance)
+        write_centroids(target.staging, model.centroids, totals, provenance)
+        write_representatives(
+            target.staging,
+            dump,
+            totals.medoid,
+            held,
+            prefix,
+            provenance,
+            engine=run.engine,
+            progress=run.progress,
+        )
+    run.clock.seconds["write"] -= run.clock.seconds["assign"]
+    empty = int((totals.size == 0).sum())
+    notes = list(provenance.notes)
+    if empty:
+        notes.append(f"{empty:,} clusters are empty: there are fewer distinct vectors than -k")
+    result = ClusterResult(
+        rows=vectors.count,
+        dim=vectors.dim,
+        k=params.k,
+        method=provenance.method,
+        kernel=model.kernel,
+        iterations=len(model.costs),
+        converged=model.converged,
+        cost=totals.total_cost,
+        empty_clusters=empty,
+        dropped=vectors.dropped,
+        notes=tuple(notes),
+        output=target.name,
+        **run.report(),
+    )
+    summary = result.to_json()
+    measured = {name: summary.pop(name) for name in ("seconds", "peak_rss_bytes", "output")}
+    write_manifest(target.staging, provenance, summary, measured)
+    return result
+
+
+def _timed(run: Run, totals: Assigning) -> Iterator[Assignments]:
+    """Count the time that assignments take under ``assign``, apart from writing them."""
+    parts = iter(totals)
+    while True:
+        with run.clock.stage("assign"):
+            part = next(parts, None)
+        if part is None:
+            return
+        yield part
+
+
+def _train_rows(value: int | str | None) -> int | None:
+    if value is None or value == "all":
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        raise ParameterError(
+            f"--train-rows {value!r} is neither a count nor 'all'",
+            hint="write --train-rows 1000000 or --train-rows all",
+        ) from None
+
+
+def _notes(vectors: Vectors, model: KMeans) -> tuple[str, ...]:
+    notes = list(model.notes)
+    if vectors.dropped:
+        notes.insert(0, f"{vectors.dropped:,} rows were left out, their vectors being invalid")
+    if not vectors.resident:
+        notes.append("vectors were kept in a scratch file, being larger than the memory budget")
+    return tuple(notes)
