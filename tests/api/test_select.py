@@ -6,15 +6,17 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from coresift.api.cluster import cluster
 from coresift.api.select import select
 from coresift.core.errors import CoresiftError, MismatchError, ParameterError, ResourceError
 from coresift.io.dump import InputOptions, open_dump
 from coresift.io.provenance import find_provenance
 from coresift.selection.params import RandomParams, TopKParams
-from tests.data import digits, digits_dump
+from tests.data import digits, digits_dump, write_dump
 from tests.selection.saved import write_clustering
 
 
@@ -43,10 +45,24 @@ def test_result_and_output(tmp_path: Path, dump: Path, clustering: Path) -> None
     }  # fmt: skip
     table = pq.read_table(output)
     assert table.num_rows == 180
+    assert table.column_names[:3] == ["id", "label", "embedding"]
     assert table.column_names[-4:] == ["row", "weight", "score", "cluster"]
     assert table.column("weight").to_numpy().sum() == pytest.approx(result.weight_sum)
     rows = table.column("row").to_numpy()
     assert (np.diff(rows) > 0).all()
+    assert table.column("id").to_pylist() == [f"digit-{row:04d}" for row in rows]
+    vectors = table.column("embedding").combine_chunks().flatten().to_numpy()
+    np.testing.assert_array_equal(vectors.reshape(-1, 64), digits()[0][rows])
+
+
+def test_a_directory_has_a_manifest(tmp_path: Path, dump: Path) -> None:
+    result = select("random", dump, size=30, output=tmp_path / "out", columns=["id"])
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["summary"]["rows_out"] == result.rows_out == 30
+    assert manifest["provenance"]["method"] == "random"
+    assert [file["rows"] for file in manifest["files"]] == [30]
+    table = pq.read_table(tmp_path / "out" / "part-00000.parquet")
+    assert table.column_names == ["id", "row", "weight"]
 
 
 def test_provenance_is_enough_to_run_again(tmp_path: Path, dump: Path, clustering: Path) -> None:
@@ -139,8 +155,8 @@ def test_what_is_refused_before_anything_is_read(
         ("random does not use a clustering", {"clusters": clustering}),
         ("sensitivity needs a clustering", {"method": "sensitivity"}),
         ("--by: no column 'lable'", {"params": {"by": "lable"}}),
-        ("", {"output": out}),
-        ("", {"columns": ["lable"]}),
+        (f"{out}: exists already", {"output": out}),
+        ("--columns: no column 'lable'", {"columns": ["lable"]}),
     ]
     for message, changed in cases:
         given: dict[str, object] = {"method": "random", "size": 5, "output": tmp_path / "new"}
@@ -170,3 +186,47 @@ def test_threshold_needs_no_size(tmp_path: Path, dump: Path) -> None:
     params = {"score": "label", "threshold": 9}
     result = select("top-k", dump, output=tmp_path / "out.parquet", params=params)
     assert result.rows_out == (labels == 9).sum()
+
+
+@pytest.mark.parametrize("prefix", ["", "cs_"])
+def test_the_two_steps(tmp_path: Path, prefix: str) -> None:
+    """Cluster, score the representatives, select with the losses."""
+    table = pq.read_table(digits_dump(tmp_path / "plain"))
+    if prefix:
+        own = pa.array(np.arange(1797)[::-1])
+        table = table.append_column("row", own).append_column("cluster", own)
+    dump = write_dump(tmp_path / "dump", table, files=2)
+    clustering = tmp_path / "clustering"
+    cluster(dump, k=30, output=clustering, iterations=3, prefix=prefix)
+    representatives = pq.read_table(clustering / "representatives.parquet")
+    labels = representatives.column("label").to_numpy()
+    scored = representatives.append_column("loss", pa.array(np.where(labels == 8, 50.0, 0.1)))
+    pq.write_table(scored, tmp_path / "losses.parquet")
+    output = tmp_path / "chosen.parquet"
+    result = select(
+        "sensitivity",
+        dump,
+        size=100,
+        output=output,
+        clusters=clustering,
+        params={"losses": str(tmp_path / "losses.parquet"), "lambda": 0.01},
+        prefix=prefix,
+    )
+    assert result.rows_out == 100
+    chosen = pq.read_table(output)
+    assert (chosen.column("label").to_numpy() == 8).mean() > 0.5
+    assert chosen.column(f"{prefix}weight").to_numpy().min() >= 1.0
+    without = representatives.drop_columns([f"{prefix}row", f"{prefix}cluster"])
+    by_id = without.append_column("nll", scored.column("loss"))
+    pq.write_table(by_id, tmp_path / "by_id.parquet")
+    params = {"losses": str(tmp_path / "by_id.parquet"), "on": "id", "lambda": 0.01}
+    select(
+        "sensitivity",
+        dump,
+        size=100,
+        output=tmp_path / "again.parquet",
+        clusters=clustering,
+        params={**params, "losses_column": "nll"},
+        prefix=prefix,
+    )
+    assert pq.read_table(tmp_path / "again.parquet").equals(chosen)

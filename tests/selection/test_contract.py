@@ -103,6 +103,7 @@ def test_rows_and_columns(method: Method, tmp_path: Path) -> None:
     assert chosen.rows_in == ROWS
     types = {"row": "int64", "weight": "float64", "score": "float64", "cluster": "int32"}
     types["rank"] = "int32"
+    assert tuple(chosen.columns()) == method.adds
     for name, values in chosen.columns().items():
         assert values.dtype == types[name]
         assert values.shape == (50,)

@@ -237,7 +237,10 @@ def test_losses_added_to_the_representatives(six: Path) -> None:
         (
             {"cluster": [0, 7, -1], "loss": [1.0] * 3},
             {},
-            "{path}: 2 lines of a cluster that is not there, for example 7; the clusters are 0 to 2",
+            (
+                "{path}: 2 lines of a cluster that is not there, for example 7; "
+                "the clusters are 0 to 2"
+            ),
         ),
         ({"cluster": [0, 1], "loss": [1.0, -2.0]}, {}, "{path}: the loss of cluster 1 is -2"),
         ({"cluster": [0, 1], "loss": [None, 1.0]}, {}, "{path}: the loss of cluster 0 is nan"),
@@ -291,7 +294,7 @@ def test_losses_from_elsewhere(six: Path) -> None:
         _select(six, 2, losses=path)
     assert caught.value.message == f"{path} was made from another clustering: its seed differs"
     path = _losses(six, metadata=replace(own, fingerprint={"digest": "other"}))
-    with pytest.raises(MismatchError, match="was made from another input$"):
+    with pytest.raises(MismatchError, match=r"was made from another input$"):
         _select(six, 2, losses=path)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -14,10 +14,11 @@ from coresift.clustering.saved import SavedClustering
 from coresift.core.errors import ParameterError
 from coresift.core.selection import Selection
 from coresift.core.size import Size
-from coresift.io.dump import Dump, InputOptions, open_dump
+from coresift.io.dump import InputOptions, open_dump
 from coresift.io.provenance import Provenance
-from coresift.io.subset import check_columns, write_subset
+from coresift.io.subset import output_columns, subset_bytes, write_subset
 from coresift.io.target import Target
+from coresift.io.writer import write_manifest
 from coresift.selection import registry
 from coresift.selection.base import Context, Data
 from coresift.selection.params import Params
@@ -26,6 +27,7 @@ from coresift.selection.registry import Method
 # What a row of a selection takes while it is chosen and written: ids, keys, weights, scores,
 # clusters, ranks, and copies of them while they are sorted.
 _ROW_BYTES = 120
+_MEASURED = ("seconds", "peak_rss_bytes", "output")
 _INHERITED = ("embedding", "embedding_dtype", "where", "metric", "invalid")
 
 
@@ -68,7 +70,7 @@ class SelectResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields, as ``--json`` prints them."""
-        return {**self.__dict__, "notes": list(self.notes)}
+        return {**asdict(self), "notes": list(self.notes)}
 
 
 def select(
@@ -143,16 +145,19 @@ def select(
             "ids_only": ids_only,
             "prefix": prefix,
         }
+        held = output_columns(dump, found.adds, **shape)
+        parents = _parents(found, options, clustering)
+        used = [*run.paths, *dump.options.vectors, *(parent["path"] for parent in parents.values())]
+        target = Target(
+            output, overwrite=overwrite, inputs=[*used, *(table.ref.name for table in dump.tables)]
+        )
+        if wanted is not None:
+            rows = min(dump.rows, wanted.count or wanted.resolve(dump.rows))
+            run.budget.require(rows * _ROW_BYTES, f"a selection of {rows:,} rows")
+            target.require_room(subset_bytes(dump, held, rows))
         data = Data(dump, run.engine, run.progress)
         context = Context(run.engine, run.budget, run.scratch, run.progress, run.seed, clustering)
-        with Target(output, overwrite=overwrite, inputs=_inputs(dump)) as target:
-            check_columns(dump, **shape)
-            if wanted is not None:
-                rows = wanted.count or wanted.resolve(dump.rows)
-                run.budget.require(
-                    min(rows, dump.rows) * _ROW_BYTES, f"a selection of {rows:,} rows"
-                )
-            parents = _parents(found, options, clustering)
+        with target:
             with run.clock.stage("select"):
                 selection = found.load()(data, wanted, options, context)
             provenance = Provenance(
@@ -165,17 +170,24 @@ def select(
                 notes=list(selection.notes),
                 **run.input_provenance(dump),
             )
+            added = {prefix + name: values for name, values in selection.columns().items()}
             with run.clock.stage("write"):
                 write_subset(
+                    target.staging,
                     dump,
-                    selection,
-                    target,
+                    selection.rows,
+                    added,
+                    held,
                     provenance,
                     engine=run.engine,
                     progress=run.progress,
-                    **shape,
                 )
-        return _result(found, options, selection, run, output)
+            result = _result(found, options, selection, run, target.name)
+            if not target.is_file:
+                summary = result.to_json()
+                measured = {key: summary.pop(key) for key in _MEASURED}
+                write_manifest(target.staging, provenance, summary, measured)
+        return result
 
 
 def _build(method: Method, params: Mapping[str, object] | Params | None) -> Params:
@@ -225,10 +237,6 @@ def _follow(run: Run, clustering: SavedClustering) -> InputOptions:
     return theirs
 
 
-def _inputs(dump: Dump) -> list[str]:
-    return [table.ref.name for table in (*dump.tables, *dump.sidecar)]
-
-
 def _recorded(options: Params) -> dict[str, Any]:
     """Return the options, with paths that mean the same from another working directory."""
     values = options.to_json()
@@ -260,11 +268,7 @@ def _parents(
 
 
 def _result(
-    method: Method,
-    options: Params,
-    selection: Selection,
-    run: Run,
-    output: str | os.PathLike[str],
+    method: Method, options: Params, selection: Selection, run: Run, output: str
 ) -> SelectResult:
     return SelectResult(
         method=method.name,
@@ -274,6 +278,6 @@ def _result(
         params=options.to_json(),
         resolved=dict(selection.resolved),
         notes=selection.notes,
-        output=os.fspath(output),
+        output=output,
         **run.report(),
     )

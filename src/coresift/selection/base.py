@@ -313,9 +313,10 @@ class Data:
             mask = _mask(kept, start, start + batch.num_rows)
             rows = np.arange(start, start + batch.num_rows, dtype=np.int64)
             if isinstance(mask, np.ndarray):
-                rows, batch = rows[mask], batch.filter(pa.array(mask))
+                rows = rows[mask]
             if len(rows):
-                yield Block(rows, tuple(column.of(batch) for column in columns))
+                held = batch if len(rows) == batch.num_rows else batch.filter(pa.array(mask))
+                yield Block(rows, tuple(column.of(held) for column in columns))
 
 
 def _mask(

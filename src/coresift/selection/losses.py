@@ -66,13 +66,19 @@ def _known(clustering: SavedClustering) -> list[str]:
     return SideFile.open(str(path), "--clusters").names if path.exists() else []
 
 
+def _prefix(clustering: SavedClustering) -> str:
+    """Return what stands before ``row`` and ``cluster`` in representatives.parquet."""
+    return str(clustering.provenance.output.get("prefix", ""))
+
+
 def _by_cluster(side: SideFile, clustering: SavedClustering) -> NDArray[np.int64]:
-    if "cluster" not in side.names:
+    names = [name for name in (_prefix(clustering) + "cluster", "cluster") if name in side.names]
+    if not names:
         raise InputError(
-            f"{side.path}: no column 'cluster' to join by",
+            f"{side.path}: no column {_prefix(clustering) + 'cluster'!r} to join by",
             hint="add it from representatives.parquet, or name a column of both with --on",
         )
-    values = side.evaluate("cluster", "--losses")
+    values = side.evaluate(names[0], "--losses")
     wrong = ~((values >= 0) & (values < clustering.k) & (values == np.floor(values)))
     if wrong.any():
         raise InputError(
@@ -98,7 +104,8 @@ def _by_id(side: SideFile, clustering: SavedClustering, on: str) -> NDArray[np.i
             f"example {example!r}",
             hint="score the rows of representatives.parquet, and no others",
         )
-    clusters = representatives.evaluate("cluster", "--clusters").astype(np.int64)
+    name = _prefix(clustering) + "cluster"
+    clusters = representatives.evaluate(name, "--clusters").astype(np.int64)
     return clusters[places]
 
 
@@ -125,9 +132,10 @@ def _require_each_once(
 def _require_medoids(
     side: SideFile, clusters: NDArray[np.int64], clustering: SavedClustering
 ) -> None:
-    if "row" not in side.names:
+    name = _prefix(clustering) + "row"
+    if name not in side.names:
         return
-    rows = side.evaluate("row", "--losses")
+    rows = side.evaluate(name, "--losses")
     other = rows != clustering.medoid[clusters]
     if other.any():
         first = int(other.argmax())

@@ -97,7 +97,7 @@ class Option:
 
 
 def option(
-    help: str,
+    text: str,
     *,
     kind: Kind = "text",
     default: str | float | bool | None = None,
@@ -112,7 +112,7 @@ def option(
         default=default,
         metadata={
             "kind": kind,
-            "help": help,
+            "help": text,
             "default": default,
             "metavar": metavar or "|".join(choices) or kind.upper(),
             "choices": choices,

@@ -34,6 +34,8 @@ class Method:
         Its options.
     loader : str
         ``module:function`` of its ``select(data, size, params, context)``.
+    adds : tuple of str
+        Columns it adds to the input's.
     size_optional : bool
         Whether it can do without ``-n``.
     random : bool
@@ -47,6 +49,7 @@ class Method:
     streaming: bool
     params: type[Params]
     loader: str
+    adds: tuple[str, ...] = ("row", "weight")
     size_optional: bool = False
     random: bool = True
 
@@ -88,6 +91,7 @@ METHODS: dict[str, Method] = {
             streaming=True,
             params=SensitivityParams,
             loader="coresift.selection.sensitivity:select",
+            adds=("row", "weight", "score", "cluster"),
         ),
         Method(
             name="top-k",
@@ -97,6 +101,7 @@ METHODS: dict[str, Method] = {
             streaming=True,
             params=TopKParams,
             loader="coresift.selection.top_k:select",
+            adds=("row", "weight", "score", "rank"),
             size_optional=True,
             random=False,
         ),

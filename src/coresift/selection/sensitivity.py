@@ -68,9 +68,10 @@ def _notes(weighing: _Weighing, drawn: Drawn, n: int) -> Iterator[str]:
     if weighing.zero == weighing.clustering.rows:
         yield "all losses and distances are zero: the rows were drawn uniformly"
     elif drawn.filled:
+        above = weighing.clustering.rows - weighing.zero
         yield (
-            f"only {weighing.clustering.rows - weighing.zero:,} rows have a probability above zero: all were "
-            f"taken, and {drawn.filled:,} of the others drawn uniformly"
+            f"only {above:,} rows have a probability above zero: all were taken, and "
+            f"{drawn.filled:,} of the others drawn uniformly"
         )
     elif weighing.zero:
         yield (
@@ -158,7 +159,7 @@ class _Weighing:
         return {"lambda": self.slope, "mix": self.mix}
 
     def losses_of(self, part: Assignments) -> NDArray[np.float64]:
-        """lhat of each row."""
+        """Loss that each row is taken to have."""
         if self.of_cluster is not None:
             return self.of_cluster[part.cluster]
         if self.of_row is not None:

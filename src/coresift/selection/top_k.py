@@ -44,7 +44,7 @@ def select(data: Data, size: Size | None, params: TopKParams, context: Context) 
         notes.append(f"{plural(tally.missing, 'row')} without a score were dropped")
     notes.extend(tally.notes)
     if group is not None:
-        return _per_group(data, size, group, scores, params, tally, notes)
+        return _per_group(data, size, group, scores, tally, notes)
     n = _resolve(size, tally, params)
     smallest = Smallest(n)
 
@@ -80,7 +80,6 @@ def _per_group(
     size: Size | None,
     group: Column,
     scores: _Scores,
-    params: TopKParams,
     tally: _Tally,
     notes: list[str],
 ) -> Selection:
