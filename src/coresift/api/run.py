@@ -26,7 +26,7 @@ _CHOICES = {
     "metric": ("l2", "cosine"),
     "invalid": ("error", "drop"),
     "device": ("auto", "cpu", "cuda"),
-    "engine": ("local",),
+    "engine": ("local", "ray"),
 }
 
 
@@ -46,6 +46,7 @@ class CommonOptions(TypedDict, total=False):
     threads: int | None
     device: str
     engine: str
+    ray_address: str | None
     scratch: str | os.PathLike[str] | None
     progress: Progress
 
@@ -115,6 +116,10 @@ class Run:
                 raise ParameterError(
                     f"--{name} {given[name]!r} is not one of {', '.join(allowed)}",
                 )
+        if given.get("engine") == "ray" or "ray_address" in given:
+            raise ParameterError(
+                "--engine ray is not part of this version", hint="leave it out to run locally"
+            )
         self.given = frozenset(given)
         self.paths = as_paths(paths)
         vectors = given.get("vectors", ())

@@ -1,0 +1,214 @@
+"""The verb ``replay``: run again from a result's provenance, and compare."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Unpack
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from coresift._version import __version__
+from coresift.api.cluster import cluster
+from coresift.api.run import CommonOptions
+from coresift.api.select import select
+from coresift.core.errors import InputError, MismatchError
+from coresift.core.size import Size
+from coresift.io.dump import open_dump
+from coresift.io.provenance import Provenance, read_provenance
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What a replay found.
+
+    Attributes
+    ----------
+    command, method : str
+        What was run again.
+    identical : bool
+        Whether every Parquet file has the same columns and rows.
+    differences : tuple of str
+        One line for each file that differs.
+    files : int
+        Files compared.
+    notes : tuple of str
+        What else was different: the version.
+    output : str
+        Where the new result is.
+    """
+
+    command: str
+    method: str
+    identical: bool
+    differences: tuple[str, ...]
+    files: int
+    notes: tuple[str, ...]
+    output: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON holds them."""
+        values = asdict(self)
+        return {**values, "differences": list(self.differences), "notes": list(self.notes)}
+
+
+def replay(
+    result: str | os.PathLike[str],
+    *,
+    output: str | os.PathLike[str],
+    overwrite: bool = False,
+    **common: Unpack[CommonOptions],
+) -> Replay:
+    """Run a result's command again with its options and compare what comes out.
+
+    Parameters
+    ----------
+    result : path
+        A clustering or a selection that coresift wrote.
+    output : path
+        Where to write the new result.
+    overwrite : bool
+        Replace an earlier result there.
+    **common
+        How to run: ``memory``, ``threads``, ``device``, ``scratch`` and ``progress``. What
+        decides the result comes from the provenance.
+
+    Returns
+    -------
+    Replay
+
+    Raises
+    ------
+    CoresiftError
+        When the result has no provenance, or its input is gone or has changed.
+    """
+    old = Path(result)
+    provenance = read_provenance(old, "a result")
+    dump = open_dump(provenance.paths, provenance.input_options())
+    provenance.require_input(
+        dump, os.fspath(result), "put the input back as it was, or make the result anew"
+    )
+    options: CommonOptions = {
+        **_decisive(provenance),
+        **common,
+        **_decisive(provenance),
+    }
+    notes = []
+    if provenance.version != __version__:
+        notes.append(f"made by version {provenance.version}, run again by {__version__}")
+    again = _COMMANDS.get(provenance.command)
+    if again is None:
+        raise InputError(f"{result}: `coresift {provenance.command}` cannot be run again")
+    written = again(provenance, output, overwrite, options)
+    differences = tuple(_differences(old, Path(written)))
+    return Replay(
+        command=provenance.command,
+        method=provenance.method,
+        identical=not differences,
+        differences=differences,
+        files=len(_files(old)),
+        notes=tuple(notes),
+        output=written,
+    )
+
+
+def _decisive(provenance: Provenance) -> CommonOptions:
+    """Options that decide the result."""
+    options: dict[str, Any] = {**provenance.options, "seed": provenance.seed}
+    return CommonOptions(**options)  # type: ignore[typeddict-item]
+
+
+def _cluster_again(
+    provenance: Provenance,
+    output: str | os.PathLike[str],
+    overwrite: bool,
+    options: CommonOptions,
+) -> str:
+    result = cluster(
+        provenance.paths,
+        output=output,
+        method=provenance.method,
+        columns=provenance.output.get("columns"),
+        prefix=provenance.output.get("prefix", ""),
+        overwrite=overwrite,
+        **provenance.params,
+        **options,
+    )
+    return result.output
+
+
+def _select_again(
+    provenance: Provenance,
+    output: str | os.PathLike[str],
+    overwrite: bool,
+    options: CommonOptions,
+) -> str:
+    params = dict(provenance.params)
+    size = params.pop("size")
+    parent = provenance.parents.get("clustering")
+    if parent is not None and not Path(parent["path"]).exists():
+        raise MismatchError(
+            f"the clustering {parent['path']} is gone", hint="replay it first, to the same place"
+        )
+    result = select(
+        provenance.method,
+        provenance.paths,
+        size=None if size is None else str(Size.parse(size)),
+        output=output,
+        params=params,
+        clusters=None if parent is None else parent["path"],
+        overwrite=overwrite,
+        **provenance.output,
+        **options,
+    )
+    return result.output
+
+
+_Again = Callable[[Provenance, str | os.PathLike[str], bool, CommonOptions], str]
+_COMMANDS: dict[str, _Again] = {"cluster": _cluster_again, "select": _select_again}
+
+
+def _files(result: Path) -> list[Path]:
+    if result.is_file():
+        return [Path()]
+    return sorted(path.relative_to(result) for path in result.rglob("*.parquet"))
+
+
+def _differences(old: Path, new: Path) -> Iterator[str]:
+    before, after = _files(old), _files(new)
+    for name in before:
+        if name not in after:
+            yield f"{name}: only in {old}"
+        else:
+            difference = _difference(old / name, new / name)
+            if difference is not None:
+                yield f"{name if name != Path() else new}: {difference}"
+    for name in after:
+        if name not in before:
+            yield f"{name}: only in {new}"
+
+
+def _difference(old: Path, new: Path) -> str | None:
+    """First difference of two Parquet files' content, row group by row group."""
+    with pq.ParquetFile(old) as one, pq.ParquetFile(new) as other:
+        if not one.schema_arrow.remove_metadata().equals(other.schema_arrow.remove_metadata()):
+            return "the columns differ"
+        if one.metadata.num_rows != other.metadata.num_rows:
+            return f"{other.metadata.num_rows:,} rows, before {one.metadata.num_rows:,}"
+        first = 0
+        for group in range(one.num_row_groups):
+            mine, theirs = one.read_row_group(group), other.read_row_group(group)
+            if not mine.equals(theirs):
+                return f"differs in column {_column(mine, theirs)!r} after row {first:,}"
+            first += mine.num_rows
+    return None
+
+
+def _column(one: pa.Table, other: pa.Table) -> str:
+    for name in one.column_names:
+        if not one.column(name).equals(other.column(name)):
+            return str(name)
+    return "?"

@@ -1,0 +1,174 @@
+"""What people see: tables on stdout; progress, notes and errors on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from coresift.core.errors import CoresiftError
+from coresift.core.progress import Stage
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+_PATIENCE_S = 1.0
+
+
+def show_json(value: object) -> None:
+    """Print one JSON value on stdout, and nothing else."""
+    sys.stdout.write(json.dumps(value) + "\n")
+
+
+def show_facts(facts: Mapping[str, object], notes: Sequence[str] = ()) -> None:
+    """Print names and values in two columns, then notes."""
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ignore")
+    for name, value in facts.items():
+        table.add_row(name, format_value(value))
+    for note in notes:
+        table.add_row("note", note)
+    _print(table)
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table with a heading; numbers to the right."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for index, name in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(format_value(value) for value in row))
+    _print(table)
+
+
+def show_text(text: str) -> None:
+    """Print a line on stdout as it is."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _print(table: object) -> None:
+    from rich.console import Console
+
+    # a pipe has no width: nothing may be cut off
+    width = None if sys.stdout.isatty() else 10_000
+    Console(file=sys.stdout, width=width, highlight=False, markup=False).print(table)
+
+
+def format_value(value: object) -> str:
+    """Write a value for a person."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1e6 else f"{value:,.0f}"
+    return str(value)
+
+
+def show_error(error: CoresiftError) -> None:
+    """Print an error and its hint, one line each."""
+    _complain("error", error.message)
+    if error.hint:
+        _complain("hint", error.hint)
+
+
+def show_failure(text: str) -> None:
+    """Print what is not the user's fault."""
+    _complain("error", text)
+
+
+def show_warning(text: str) -> None:
+    """Print a warning."""
+    _complain("warning", text)
+
+
+def _complain(kind: str, text: str) -> None:
+    line = " ".join(text.split())
+    sys.stderr.write(f"{kind}: {line}\n")
+
+
+class TerminalProgress:
+    """Progress bars on a terminal, for stages that take over a second."""
+
+    def __init__(self) -> None:
+        self._bars: Progress | None = None
+
+    @contextmanager
+    def stage(self, name: str, rows: int) -> Iterator[Stage]:
+        """Open a stage that will pass over ``rows`` rows."""
+        stage = _Bar(self, name, rows)
+        try:
+            yield stage
+        finally:
+            stage.close()
+
+    def bars(self) -> Progress:
+        """Start the live display, once."""
+        if self._bars is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self._bars = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.completed:,.0f} of {task.total:,.0f} rows"),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+                console=Console(file=sys.stderr),
+                transient=True,
+            )
+            self._bars.start()
+        return self._bars
+
+    def __enter__(self) -> TerminalProgress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+
+class _Bar:
+    def __init__(self, owner: TerminalProgress, name: str, rows: int) -> None:
+        self._owner = owner
+        self._name = name
+        self._rows = rows
+        self._done = 0
+        self._start = time.monotonic()
+        self._task: TaskID | None = None
+
+    def advance(self, rows: int) -> None:
+        self._done += rows
+        spent = time.monotonic() - self._start
+        if spent < _PATIENCE_S:
+            return
+        bars = self._owner.bars()
+        rate = f"{self._done / spent:,.0f} rows/s"
+        if self._task is None:
+            self._task = bars.add_task(self._name, total=self._rows, rate=rate)
+        bars.update(self._task, completed=self._done, rate=rate)
+
+    def close(self) -> None:
+        if self._task is not None:
+            self._owner.bars().remove_task(self._task)
+
+
+def shows_progress(options: Mapping[str, Any]) -> bool:
+    """Whether a run with these options has someone watching."""
+    return sys.stderr.isatty() and not options["quiet"] and not options["no_progress"]

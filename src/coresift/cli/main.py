@@ -1,0 +1,117 @@
+"""The program: its commands, loaded when they are run, and its exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+import click
+
+from coresift._version import __version__
+from coresift.cli.config import read_environment
+from coresift.core.errors import CoresiftError
+
+_COMMANDS = {
+    "inspect": "What is in a dump, and what would stop a run.",
+    "cluster": "Cluster the rows by k-means.",
+    "select": "Choose rows with one of the methods.",
+    "evaluate": "How well a subset stands for the whole.",
+    "methods": "The selection methods, their papers and needs.",
+    "replay": "Run again from a result's provenance, and compare.",
+    "doctor": "What will be used on this machine, and what is missing.",
+    "demo": "The main job on real bundled data.",
+}
+
+INTERRUPTED, TERMINATED, FAILED = 130, 143, 1
+
+
+class Terminated(BaseException):
+    """The process was asked to end; unwinding removes what is half-written."""
+
+
+class Commands(click.Group):
+    """Commands that are imported when they are run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Names in the order of the work."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import one command."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"coresift.cli.commands.{cmd_name}")
+        command: click.Command = module.command
+        return read_environment(command, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="coresift")
+def cli() -> None:
+    """Cluster embeddings and choose the rows that matter.
+
+    Reads Parquet dumps of embeddings larger than memory; the same input, seed and version
+    give the same rows everywhere.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the program and exit."""
+    signal.signal(signal.SIGTERM, _terminate)
+    code = run(sys.argv[1:] if arguments is None else list(arguments))
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+def run(arguments: list[str]) -> int:
+    """Run the program and return its exit code."""
+    from coresift.cli import console
+
+    debug = "--debug" in arguments
+    try:
+        with cli.make_context("coresift", arguments) as context:
+            cli.invoke(context)
+    except click.exceptions.Exit as finished:
+        return finished.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except Terminated:
+        return TERMINATED
+    except CoresiftError as error:
+        if debug:
+            raise
+        console.show_error(error)
+        return FAILED
+    except BrokenPipeError:
+        # whoever read stdout has gone: say no more, not even when Python flushes it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except MemoryError:
+        if debug:
+            raise
+        console.show_failure("out of memory; give a smaller --memory")
+        return FAILED
+    except Exception as error:
+        if debug:
+            raise
+        console.show_failure(
+            f"unexpected {type(error).__name__}: {error} (a defect; --debug shows where)"
+        )
+        return FAILED
+    return 0
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated

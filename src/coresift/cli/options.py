@@ -1,0 +1,162 @@
+"""The options that commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+
+from coresift.cli.config import read_config
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+Decorator = Callable[[Decorated], Decorated]
+
+INPUT = ("embedding", "embedding_dtype", "vectors", "dtype", "dim", "where", "metric", "invalid")
+RUN = ("seed", "memory", "threads", "device", "engine", "ray_address", "scratch")
+_NUMBERS = ["float16", "float32", "float64", "int8"]
+
+
+def _stack(*decorators: Callable[..., Any]) -> Callable[..., Any]:
+    def decorate(function: Any) -> Any:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+paths = click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+
+input_options = _stack(
+    click.option(
+        "--embedding",
+        metavar="NAME",
+        help="Vector column, or a pattern of number columns such as 'x_*'. Default: the only one.",
+    ),
+    click.option(
+        "--embedding-dtype",
+        type=click.Choice(_NUMBERS),
+        help="Number type of a fixed-size binary vector column.",
+    ),
+    click.option(
+        "--vectors",
+        multiple=True,
+        metavar="PATH",
+        help="Take the vectors from .npy files (or raw ones, with --dtype and --dim) whose rows "
+        "are those of the PATHs, in order.",
+    ),
+    click.option(
+        "--dtype", type=click.Choice(_NUMBERS), help="Number type of raw --vectors files."
+    ),
+    click.option("--dim", type=click.IntRange(min=1), help="Dimensions of raw --vectors files."),
+    click.option(
+        "--where",
+        metavar="EXPR",
+        help="Keep only matching rows, for example \"label == 3 and score > 0.5\".",
+    ),
+    click.option(
+        "--metric",
+        type=click.Choice(["l2", "cosine"]),
+        help="Distance; cosine scales vectors to norm 1.  [default: l2]",
+    ),
+    click.option(
+        "--invalid",
+        type=click.Choice(["error", "drop"]),
+        help="What to do with rows whose vector is null, of another length or not finite.  "
+        "[default: error]",
+    ),
+)
+
+run_options = _stack(
+    click.option("--seed", type=int, help="Seed of all randomness.  [default: 0]"),
+    click.option(
+        "--memory",
+        metavar="SIZE",
+        help="Memory that the process may take, for example 8GB.  [default: 70% of what is free]",
+    ),
+    click.option(
+        "--threads", type=click.IntRange(min=1), help="Threads.  [default: all processors]"
+    ),
+    click.option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "cuda"]),
+        help="Where to compute; auto uses a GPU when one works.  [default: auto]",
+    ),
+    click.option(
+        "--engine", type=click.Choice(["local", "ray"]), help="What runs it.  [default: local]"
+    ),
+    click.option("--ray-address", metavar="ADDR", help="Ray cluster for --engine ray."),
+    click.option(
+        "--scratch",
+        metavar="DIR",
+        help="Folder for files that do not fit in memory.  [default: the system's]",
+    ),
+)
+
+show_options = _stack(
+    click.option(
+        "--config",
+        metavar="FILE",
+        is_eager=True,
+        expose_value=False,
+        callback=read_config,
+        help="Take options from a TOML file; the command line and the environment come first.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout."),
+    click.option("-q", "--quiet", is_flag=True, help="Show no progress."),
+    click.option("--no-progress", is_flag=True, help="Show no progress."),
+    click.option(
+        help="Show the traceback of an error.",
+    ),
+)
+
+
+def output_option(what: str) -> Callable[..., Any]:
+    """``-o`` and ``--overwrite``."""
+    return _stack(
+        click.option("-o", "--output", required=True, metavar="OUT", help=what),
+        click.option("--overwrite", is_flag=True, help="Replace an earlier result."),
+    )
+
+
+columns_option = click.option(
+    "--columns", metavar="A,B", help="Input columns to write.  [default: all]"
+)
+prefix_option = click.option(
+    "--prefix",
+    default="",
+    metavar="TEXT",
+    help="Put before the names of the added columns, where they clash with the input's.",
+)
+
+
+def split_columns(text: str | None) -> list[str] | None:
+    """Read ``a,b`` as a list."""
+    if text is None:
+        return None
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def common(values: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Take the options that were given out of ``values``, as keywords of a verb."""
+    taken = {name: values.pop(name, None) for name in names}
+    if taken.get("vectors") is not None:
+        taken["vectors"] = list(taken["vectors"]) or None
+    return {name: value for name, value in taken.items() if value is not None}
+
+
+@contextmanager
+def watched(values: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Keywords that let a verb report its progress on a terminal."""
+    from coresift.cli import console
+
+    shown = console.shows_progress(values)
+    values.pop("quiet")
+    values.pop("no_progress")
+    if not shown:
+        yield {}
+        return
+    with console.TerminalProgress() as progress:
+        yield {"progress": progress}
