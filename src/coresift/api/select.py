@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -253,11 +252,9 @@ def _parents(
     """Paths and digests of the other results that are used."""
     parents = {}
     if clustering is not None:
-        files = [clustering.path / "centroids.parquet", clustering.path / "assignments"]
-        digests = [open_dump([path]).fingerprint.digest for path in files]
         parents["clustering"] = {
             "path": absolute(str(clustering.path)),
-            "digest": hashlib.sha256(" ".join(digests).encode()).hexdigest()[:32],
+            "digest": clustering.digest,
         }
     for item in method.params.options():
         path = getattr(options, item.field)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from coresift.core.errors import InputError
+from coresift.io.dump import open_dump
 from coresift.io.provenance import Provenance, read_provenance
 
 
@@ -68,6 +70,13 @@ class SavedClustering:
     def k(self) -> int:
         """Number of clusters."""
         return len(self.size)
+
+    @property
+    def digest(self) -> str:
+        """Identity of the centroids and assignments, as provenance of what follows keeps it."""
+        files = [self.path / "centroids.parquet", self.path / "assignments"]
+        digests = [open_dump([path]).fingerprint.digest for path in files]
+        return hashlib.sha256(" ".join(digests).encode()).hexdigest()[:32]
 
     @classmethod
     def open(cls, path: str | Path) -> SavedClustering:
