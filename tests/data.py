@@ -33,8 +33,9 @@ def vector_table(vectors: NDArray[Any], **columns: Any) -> pa.Table:
     """A table of ``columns`` and a fixed-size list column ``embedding``."""
     values = pa.array(np.ascontiguousarray(vectors).reshape(-1))
     embedding = pa.FixedSizeListArray.from_arrays(values, vectors.shape[1])
-    return pa.table({**{name: pa.array(value) for name, value in columns.items()},
-                     "embedding": embedding})
+    return pa.table(
+        {**{name: pa.array(value) for name, value in columns.items()}, "embedding": embedding}
+    )
 
 
 def write_dump(
@@ -56,7 +57,5 @@ def write_dump(
 def digits_dump(folder: Path, *, files: int = 1, row_group_size: int | None = None) -> Path:
     """Digits with columns ``id`` (text), ``label`` (int64) and ``embedding``."""
     vectors, labels = digits()
-    table = vector_table(
-        vectors, id=[f"digit-{i:04d}" for i in range(len(labels))], label=labels
-    )
+    table = vector_table(vectors, id=[f"digit-{i:04d}" for i in range(len(labels))], label=labels)
     return write_dump(folder, table, files=files, row_group_size=row_group_size)

@@ -28,7 +28,7 @@ class Rows:
 
     @property
     def dim(self) -> int:
-        return self.array.shape[1]
+        return int(self.array.shape[1])
 
     def runs(self, width: int | None = None) -> list[tuple[int, int]]:
         return [(a, min(a + self.step, self.rows)) for a in range(0, self.rows, self.step)]
@@ -41,8 +41,6 @@ class Rows:
 
     def kept_rows(self) -> NDArray[np.int64]:
         return np.arange(self.rows)
-
-
 
 
 def train(points: Points, params: KMeansParams, *, seed: int = 0, threads: int = 1) -> KMeans:

@@ -104,7 +104,9 @@ class _FakeGpu:
         self.calls.append(f"one on {device}")
         return index
 
-    def index_cpu_to_gpu_multiple_py(self, resources: list[object], index: Any, options: Any) -> Any:
+    def index_cpu_to_gpu_multiple_py(
+        self, resources: list[object], index: Any, options: Any
+    ) -> Any:
         self.calls.append(f"{len(resources)}, shard={options.shard}")
         return index
 

@@ -17,9 +17,9 @@ from tests.data import digits
 KINDS = ("spread", "tight", "far", "repeated", "flat")
 
 
-def make(kind: str, rows: int, dim: int, k: int, seed: int) -> tuple[
-    NDArray[np.float32], NDArray[np.float32]
-]:
+def make(
+    kind: str, rows: int, dim: int, k: int, seed: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Rows and centroids that are hard in a certain way."""
     random = np.random.default_rng(seed)
     points = random.normal(size=(rows, dim)) * np.linspace(1.0, 0.05, dim)
@@ -74,9 +74,7 @@ def test_closer_finds_exactly_the_rows_that_a_centroid_improves(
     bars = np.full(200, np.quantile(squared, share))
     projection = None if directions is None else Projection.fit(points).narrowed(directions)
     rows, found, distance = closer(points, Centers.prepare(centroids, projection), bars)
-    expected = np.flatnonzero(
-        squared_distances(points, centroids, labels.astype(np.int32)) < bars
-    )
+    expected = np.flatnonzero(squared_distances(points, centroids, labels.astype(np.int32)) < bars)
     assert rows.tolist() == expected.tolist()
     assert found.tolist() == labels[expected].tolist()
     assert np.allclose(distance, squared[expected], rtol=1e-12)

@@ -91,11 +91,7 @@ def replay(
     provenance.require_input(
         dump, os.fspath(result), "put the input back as it was, or make the result anew"
     )
-    options: CommonOptions = {
-        **_decisive(provenance),
-        **common,
-        **_decisive(provenance),
-    }
+    options = CommonOptions(**{**common, **_decisive(provenance)})  # type: ignore[typeddict-item]
     notes = []
     if provenance.version != __version__:
         notes.append(f"made by version {provenance.version}, run again by {__version__}")
@@ -115,10 +111,9 @@ def replay(
     )
 
 
-def _decisive(provenance: Provenance) -> CommonOptions:
+def _decisive(provenance: Provenance) -> dict[str, Any]:
     """Options that decide the result."""
-    options: dict[str, Any] = {**provenance.options, "seed": provenance.seed}
-    return CommonOptions(**options)  # type: ignore[typeddict-item]
+    return {**provenance.options, "seed": provenance.seed}
 
 
 def _cluster_again(

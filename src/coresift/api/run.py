@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypedDict
+from typing import Any, Self, TypedDict
 
 from coresift.core.errors import ParameterError
 from coresift.core.memory import Budget, peak_rss
@@ -165,7 +165,7 @@ class Run:
             "seed": self.seed,
         }
 
-    def __enter__(self) -> Run:
+    def __enter__(self) -> Self:
         self._stack.enter_context(self.scratch)
         return self
 

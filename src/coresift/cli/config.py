@@ -12,8 +12,11 @@ import click
 _PREFIX = "CORESIFT"
 # what a key at the top of a file may set, for the commands that have it
 SHARED = frozenset(
-    """embedding embedding_dtype vectors dtype dim where metric invalid seed memory threads device
-    engine ray_address scratch quiet no_progress overwrite""".split()
+    (
+        *("embedding", "embedding_dtype", "vectors", "dtype", "dim", "where", "metric", "invalid"),
+        *("seed", "memory", "threads", "device", "engine", "ray_address", "scratch"),
+        *("quiet", "no_progress", "overwrite"),
+    )
 )
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from coresift.core.errors import CoresiftError
 from coresift.core.progress import Stage
+from coresift.core.size import format_bytes
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -51,6 +53,46 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None
     _print(table)
 
 
+def measured(facts: Mapping[str, Any]) -> dict[str, object]:
+    """Time, memory and place of a run, for people."""
+    stages = [f"{name} {seconds:.2f}" for name, seconds in facts["seconds"].items()]
+    return {
+        "seconds": ", ".join(stages),
+        "peak memory": format_bytes(facts["peak_rss_bytes"]),
+        "output": facts["output"],
+    }
+
+
+def show_inspection(facts: Mapping[str, Any]) -> None:
+    """Print what ``inspect`` found."""
+    norm = facts["norm"]
+    known = {
+        "files": facts["files"],
+        "bytes": format_bytes(facts["bytes"]),
+        "rows": facts["rows"],
+        "row groups": facts["row_groups"],
+        "embedding": f"{facts['embedding']}: {facts['layout']} of {facts['dim']} {facts['dtype']}",
+        "norm": f"min {norm['min']:.4g}, mean {norm['mean']:.4g}, max {norm['max']:.4g}",
+        "invalid rows": facts["invalid_rows"],
+        "duplicate rows": facts["duplicate_rows"],
+        "columns": ", ".join(facts["columns"]),
+    }
+    show_facts(known)
+
+
+def show_evaluation(facts: Mapping[str, Any]) -> None:
+    """Print what ``evaluate`` measured."""
+    rows = []
+    for name, metric in facts["metrics"].items():
+        spread = f"{metric['random']:.4g} \u00b1 {metric['random_std']:.2g}"
+        rows.append([name, f"{metric['value']:.4g}", spread, metric["better"]])
+    show_facts({"rows": f"{facts['rows_subset']:,} of {facts['rows_full']:,}"})
+    show_table(["metric", "subset", "uniform", "better"], rows)
+    if "probe_accuracy_full" in facts:
+        show_facts({"probe_accuracy_full": facts["probe_accuracy_full"]})
+    show_facts({}, facts.get("notes", ()))
+
+
 def show_text(text: str) -> None:
     """Print a line on stdout as it is."""
     sys.stdout.write(text + "\n")
@@ -60,9 +102,14 @@ def show_text(text: str) -> None:
 def _print(table: object) -> None:
     from rich.console import Console
 
-    # a pipe has no width: nothing may be cut off
-    width = None if sys.stdout.isatty() else 10_000
-    Console(file=sys.stdout, width=width, highlight=False, markup=False).print(table)
+    if sys.stdout.isatty():
+        Console(highlight=False, markup=False).print(table)
+        return
+    # a pipe has no width: nothing may be cut off, and nothing is padded
+    text = io.StringIO()
+    Console(file=text, width=10_000, highlight=False, markup=False).print(table)
+    for line in text.getvalue().splitlines():
+        sys.stdout.write(line.rstrip() + "\n")
 
 
 def format_value(value: object) -> str:
@@ -131,7 +178,7 @@ class TerminalProgress:
             self._bars.start()
         return self._bars
 
-    def __enter__(self) -> TerminalProgress:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -13,6 +13,7 @@ import click
 
 from coresift._version import __version__
 from coresift.cli.config import read_environment
+from coresift.cli.options import DEBUG
 from coresift.core.errors import CoresiftError
 
 _COMMANDS = {
@@ -76,9 +77,10 @@ def run(arguments: list[str]) -> int:
     """Run the program and return its exit code."""
     from coresift.cli import console
 
-    debug = "--debug" in arguments
+    meta: dict[str, object] = {}
     try:
         with cli.make_context("coresift", arguments) as context:
+            meta = context.meta
             cli.invoke(context)
     except click.exceptions.Exit as finished:
         return finished.exit_code
@@ -90,7 +92,7 @@ def run(arguments: list[str]) -> int:
     except Terminated:
         return TERMINATED
     except CoresiftError as error:
-        if debug:
+        if meta.get(DEBUG):
             raise
         console.show_error(error)
         return FAILED
@@ -99,12 +101,12 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except MemoryError:
-        if debug:
+        if meta.get(DEBUG):
             raise
         console.show_failure("out of memory; give a smaller --memory")
         return FAILED
     except Exception as error:
-        if debug:
+        if meta.get(DEBUG):
             raise
         console.show_failure(
             f"unexpected {type(error).__name__}: {error} (a defect; --debug shows where)"
@@ -113,5 +115,5 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
+def _terminate(_number: int, _frame: FrameType | None) -> None:
     raise Terminated

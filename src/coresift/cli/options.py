@@ -15,6 +15,7 @@ Decorator = Callable[[Decorated], Decorated]
 
 INPUT = ("embedding", "embedding_dtype", "vectors", "dtype", "dim", "where", "metric", "invalid")
 RUN = ("seed", "memory", "threads", "device", "engine", "ray_address", "scratch")
+DEBUG = "coresift.debug"
 _NUMBERS = ["float16", "float32", "float64", "int8"]
 
 
@@ -25,6 +26,10 @@ def _stack(*decorators: Callable[..., Any]) -> Callable[..., Any]:
         return function
 
     return decorate
+
+
+def _remember_debug(context: click.Context, _: click.Parameter, value: bool) -> None:
+    context.meta[DEBUG] = value
 
 
 paths = click.argument("paths", nargs=-1, required=True, metavar="PATH...")
@@ -54,7 +59,7 @@ input_options = _stack(
     click.option(
         "--where",
         metavar="EXPR",
-        help="Keep only matching rows, for example \"label == 3 and score > 0.5\".",
+        help='Keep only matching rows, for example "label == 3 and score > 0.5".',
     ),
     click.option(
         "--metric",
@@ -108,6 +113,10 @@ show_options = _stack(
     click.option("-q", "--quiet", is_flag=True, help="Show no progress."),
     click.option("--no-progress", is_flag=True, help="Show no progress."),
     click.option(
+        "--debug",
+        is_flag=True,
+        expose_value=False,
+        callback=_remember_debug,
         help="Show the traceback of an error.",
     ),
 )

@@ -1,0 +1,1 @@
+"""k-means over runs of rows: seeding, iterations, the last pass and its files."""

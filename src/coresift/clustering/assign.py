@@ -91,9 +91,9 @@ class Assigning:
             else:
                 labels = nearest(block, centers)
             squared = squared_distances(block, self._centroids, labels)
-            cost = np.bincount(
+            cost: NDArray[np.float64] = np.bincount(
                 labels, weights=self._quantum.round(squared), minlength=len(self._centroids)
-            )
+            ).astype(np.float64)
             order = np.lexsort((rows, squared, labels))
             first = order[np.r_[True, np.diff(labels[order]) != 0]] if len(order) else order
             medoid = (labels[first], rows[first], squared[first])

@@ -134,7 +134,7 @@ class Superkmeans:
         """Prepare centroids."""
         from superkmeans import SuperKMeans
 
-        def labels(start: int, block: NDArray[np.float32], before: Labels | None) -> Labels:
+        def labels(_: int, block: NDArray[np.float32], __: Labels | None) -> Labels:
             model = getattr(self._local, "model", None)
             if model is None:
                 model = self._local.model = SuperKMeans(*centroids.shape, n_threads=1)
@@ -169,7 +169,7 @@ class Faiss:
         projection = centers.projection
         index = self._index(np.ascontiguousarray(centroids - projection.origin))
 
-        def labels(start: int, block: NDArray[np.float32], before: Labels | None) -> Labels:
+        def labels(_: int, block: NDArray[np.float32], __: Labels | None) -> Labels:
             shifted = np.ascontiguousarray(block - projection.origin)
             with self._lock:
                 squared, found = index.search(shifted, min(2, len(centroids)))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,11 +35,11 @@ class Workspace(threading.local):
     """Arrays that a thread uses again: fresh large arrays cost a page fault each 4 kB."""
 
     def __init__(self) -> None:
-        self._held: dict[str, NDArray[np.generic]] = {}
+        self._held: dict[str, NDArray[Any]] = {}
 
     def take(
         self, name: str, shape: tuple[int, ...], dtype: type = np.float32
-    ) -> NDArray[np.generic]:
+    ) -> NDArray[Any]:
         """Return an array of the shape with any content, valid until the name is taken again."""
         size = int(np.prod(shape))
         held = self._held.get(name)
@@ -261,7 +262,8 @@ def _projected(
 def _scores(heads: NDArray[np.float32], centers: Centers) -> NDArray[np.float32]:
     """Bounds of -d^2 / 2 from above, a workspace."""
     scores: NDArray[np.float32] = _workspace.take("scores", (len(heads), centers.k))
-    return np.matmul(heads, centers.weights, out=scores)
+    np.matmul(heads, centers.weights, out=scores)
+    return scores
 
 
 def _bar(
@@ -354,7 +356,9 @@ def _measure(
         return result
     distance = np.concatenate(
         [
-            squared_distances(rows[row[start : start + _PAIRS]], points, label[start : start + _PAIRS])
+            squared_distances(
+                rows[row[start : start + _PAIRS]], points, label[start : start + _PAIRS]
+            )
             for start in range(0, len(row), _PAIRS)
         ]
     )

@@ -18,15 +18,11 @@ from coresift.io.provenance import Provenance
 from coresift.io.subset import write_subset
 from coresift.io.writer import PartWriter
 
-ASSIGNMENTS = pa.schema(
-    [("row", pa.int64()), ("cluster", pa.int32()), ("distance", pa.float32())]
-)
+ASSIGNMENTS = pa.schema([("row", pa.int64()), ("cluster", pa.int32()), ("distance", pa.float32())])
 ADDED = ("row", "cluster")
 
 
-def write_assignments(
-    folder: Path, parts: Iterator[Assignments], provenance: Provenance
-) -> None:
+def write_assignments(folder: Path, parts: Iterator[Assignments], provenance: Provenance) -> None:
     """Write ``assignments/part-*.parquet`` as the rows come."""
     target = folder / "assignments"
     target.mkdir()

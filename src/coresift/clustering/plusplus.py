@@ -86,7 +86,8 @@ def _draw(mass: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.int6
     """Positions drawn with probability proportional to mass."""
     total = np.cumsum(mass)
     found = np.searchsorted(total, at * total[-1], side="right")
-    return np.minimum(found, np.flatnonzero(mass)[-1]).astype(np.int64)
+    drawn: NDArray[np.int64] = np.minimum(found, np.flatnonzero(mass)[-1])
+    return drawn
 
 
 class _Update:
@@ -116,9 +117,7 @@ class _Update:
             block = self._points[part]
             if fresh:
                 self._projected[part] = self._projection.rows(block)
-            near, _, squared = closer(
-                block, centers, self._distance[part], self._projected[part]
-            )
+            near, _, squared = closer(block, centers, self._distance[part], self._projected[part])
             self._distance[part][near] = squared
 
         for _ in self._engine.map(task, range(0, len(self._points), _RUN)):

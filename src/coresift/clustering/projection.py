@@ -55,13 +55,10 @@ class Projection:
             basis = np.linalg.qr(cloud.T @ (cloud @ basis))[0]
         spread = cloud @ basis
         _, turn = np.linalg.eigh(spread.T @ spread)
-        return cls(origin)._with(basis @ turn[:, ::-1])
-
-    def _with(self, basis: NDArray[np.float32]) -> Projection:
-        exact = np.linalg.qr(basis.astype(np.float64))[0].astype(np.float32)
+        wide = (basis @ turn[:, ::-1]).astype(np.float64)
+        exact = np.ascontiguousarray(np.linalg.qr(wide)[0], np.float32)
         gram = exact.T.astype(np.float64) @ exact
-        skew = float(np.linalg.norm(gram - np.eye(gram.shape[0])))
-        return Projection(self.origin, np.ascontiguousarray(exact), skew)
+        return cls(origin, exact, float(np.linalg.norm(gram - np.eye(width))))
 
     def narrowed(self, h: int) -> Projection:
         """Return the first ``h`` directions alone; all of space where that is hardly less."""

@@ -7,6 +7,7 @@ import tempfile
 import threading
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +98,7 @@ class RowStore:
         self.dtype = np.dtype(dtype)
         self._row_bytes = width * self.dtype.itemsize
         self._buffers = threading.local()
-        self._array: NDArray[np.generic] | None = None
+        self._array: NDArray[Any] | None = None
         if scratch is None:
             self._array = np.zeros((rows, width), self.dtype)
         else:
@@ -108,19 +109,19 @@ class RowStore:
         """Whether the array is in memory."""
         return self._array is not None
 
-    def read(self, start: int, stop: int) -> NDArray[np.generic]:
+    def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows ``start`` to ``stop``, valid until this thread reads again."""
         if self._array is not None:
             return self._array[start:stop]
         rows = stop - start
-        held: NDArray[np.generic] | None = getattr(self._buffers, "array", None)
+        held: NDArray[Any] | None = getattr(self._buffers, "array", None)
         if held is None or len(held) < rows:
             held = self._buffers.array = np.empty((rows, self.width), self.dtype)
         view = held[:rows]
         self._transfer(view, start, os.preadv)
         return view
 
-    def write(self, start: int, values: NDArray[np.generic]) -> None:
+    def write(self, start: int, values: NDArray[Any]) -> None:
         """Put ``values`` at row ``start``; a view that :meth:`read` gave may be written back."""
         if self._array is None:
             self._transfer(np.ascontiguousarray(values, self.dtype), start, os.pwritev)
@@ -129,7 +130,7 @@ class RowStore:
         if not np.shares_memory(target, values):
             target[:] = values
 
-    def _transfer(self, values: NDArray[np.generic], start: int, call: object) -> None:
+    def _transfer(self, values: NDArray[Any], start: int, call: object) -> None:
         raw = memoryview(values).cast("B") if values.size else memoryview(b"")
         offset = start * self._row_bytes
         done = 0
@@ -145,7 +146,7 @@ class RowStore:
                 raise ResourceError("scratch file: ended too early")
             done += moved
 
-    def gather(self, rows: NDArray[np.int64], step: int = 8192) -> NDArray[np.generic]:
+    def gather(self, rows: NDArray[np.int64], step: int = 8192) -> NDArray[Any]:
         """Copy of some rows, in ascending order of their ids."""
         if self._array is not None:
             return self._array[rows]

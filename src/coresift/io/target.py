@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import pyarrow as pa
 
@@ -133,7 +134,7 @@ class Target:
                 hint="free some space, or choose another place with -o",
             )
 
-    def __enter__(self) -> Target:
+    def __enter__(self) -> Self:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._remove_stale()

@@ -1,0 +1,47 @@
+"""Clustering and coreset selection for dumps of embeddings.
+
+The verbs of the command line, with the options' names as keywords:
+
+>>> import coresift
+>>> coresift.cluster("emb/", k=1000, output="clusters/")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from coresift._version import __version__
+from coresift.core.errors import CoresiftError
+
+if TYPE_CHECKING:
+    from coresift.api.cluster import cluster
+    from coresift.api.doctor import doctor
+    from coresift.api.evaluate import evaluate
+    from coresift.api.inspect import inspect
+    from coresift.api.replay import replay
+    from coresift.api.select import select
+
+__all__ = [
+    "CoresiftError",
+    "__version__",
+    "cluster",
+    "doctor",
+    "evaluate",
+    "inspect",
+    "replay",
+    "select",
+]
+
+_VERBS = frozenset(("cluster", "doctor", "evaluate", "inspect", "replay", "select"))
+
+
+def __getattr__(name: str) -> object:
+    """Import a verb when it is first used: ``import coresift`` alone loads nothing heavy."""
+    if name not in _VERBS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"coresift.api.{name}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,5 @@
+"""``python -m coresift``."""
+
+from coresift.cli.main import main
+
+main()

@@ -1,0 +1,65 @@
+"""coresift evaluate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from coresift.cli import options
+
+
+@click.command("evaluate")
+@click.argument("subset")
+@click.argument("more", nargs=-1, metavar="[PATH]...")
+@click.option(
+    "--full",
+    multiple=True,
+    required=True,
+    metavar="PATH",
+    help="The dump the subset was chosen from; further PATHs may follow.",
+)
+@click.option(
+    "--clusters",
+    metavar="DIR",
+    help="Clustering whose centroids and clusters are used.  [default: the one the subset was "
+    "chosen with, or a reference k-means]",
+)
+@click.option(
+    "--label", metavar="COLUMN", help="Class of each row: adds class balance and a probe."
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="Uniform subsets to compare with.",
+)
+@click.option(
+    "--sample",
+    type=click.IntRange(min=1),
+    metavar="ROWS",
+    help="Measure coverage on this many rows.  [default: all]",
+)
+@options.input_options
+@options.run_options
+@options.show_options
+def command(
+    subset: str, more: tuple[str, ...], full: tuple[str, ...], as_json: bool, **values: Any
+) -> None:
+    """How well a subset stands for the whole.
+
+    Each metric is shown beside its mean and standard deviation over uniform subsets of the same
+    size.
+    """
+    from coresift.api.evaluate import evaluate
+    from coresift.cli import console
+
+    with options.watched(values) as progress:
+        common = options.common(values, *options.INPUT, *options.RUN)
+        result = evaluate(subset, full=[*full, *more], **values, **common, **progress)
+    facts = result.to_json()
+    if as_json:
+        console.show_json(facts)
+        return
+    console.show_evaluation(facts)

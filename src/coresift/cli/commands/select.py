@@ -1,0 +1,135 @@
+"""coresift select METHOD."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from coresift.cli import options
+from coresift.cli.config import read_environment
+from coresift.selection import registry
+from coresift.selection.params import Option
+from coresift.selection.registry import Method
+
+
+class Methods(click.Group):
+    """One command per registered method, with that method's own options."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Names of the methods."""
+        return list(registry.METHODS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Build the command of a method."""
+        method = registry.METHODS.get(cmd_name)
+        if method is None:
+            return None
+        return read_environment(_command(method), "select", cmd_name)
+
+
+@click.group("select", cls=Methods, subcommand_metavar="METHOD PATH... -n N -o OUT")
+def command() -> None:
+    """Choose rows with one of the methods.
+
+    The rows are written with the input's columns, their id `row` and their `weight`: how many
+    rows of the whole each stands for.
+    """
+
+
+def _command(method: Method) -> click.Command:
+    def run(paths: tuple[str, ...], as_json: bool, columns: str | None, **values: Any) -> None:
+        from coresift.api.select import select
+        from coresift.cli import console
+
+        params = {
+            option.name: values.pop(option.field)
+            for option in method.params.options()
+            if option.field in values
+        }
+        with options.watched(values) as progress:
+            common = options.common(values, *options.INPUT, *options.RUN)
+            result = select(
+                method.name,
+                paths,
+                params=params,
+                columns=options.split_columns(columns),
+                **values,
+                **common,
+                **progress,
+            )
+        facts = result.to_json()
+        if as_json:
+            console.show_json(facts)
+            return
+        names = ("method", "rows_in", "rows_out", "weight_sum")
+        shown = {name.replace("_", " "): facts[name] for name in names}
+        console.show_facts({**shown, **result.resolved, **console.measured(facts)}, result.notes)
+
+    decorated: Any = run
+    for decorate in reversed(
+        [
+            options.paths,
+            click.option(
+                "-n",
+                "--size",
+                required=not method.size_optional,
+                metavar="N",
+                help="Rows to choose: a count, or a share such as 10%.",
+            ),
+            options.output_option("X.parquet for one file, anything else for a directory."),
+            *_clusters(method),
+            *(_option(option) for option in method.params.options()),
+            options.columns_option,
+            click.option("--drop-embedding", is_flag=True, help="Leave the vectors out."),
+            click.option(
+                "--ids-only", is_flag=True, help="Write only `row` and the added columns."
+            ),
+            options.prefix_option,
+            options.input_options,
+            options.run_options,
+            options.show_options,
+        ]
+    ):
+        decorated = decorate(decorated)
+    help_text = f"{method.summary}\n\n{method.paper}" if method.paper else method.summary
+    built: click.Command = click.command(method.name, help=help_text, short_help=method.summary)(
+        decorated
+    )
+    return built
+
+
+def _clusters(method: Method) -> list[Any]:
+    if "clustering" not in method.needs:
+        return []
+    return [
+        click.option(
+            "--clusters",
+            required=True,
+            metavar="DIR",
+            help="A clustering of the same dump, from `coresift cluster`.",
+        )
+    ]
+
+
+def _option(option: Option) -> Any:
+    names = [option.flag, option.field]
+    if option.kind == "flag":
+        return click.option(*names, is_flag=True, help=option.help)
+    if option.choices:
+        return click.option(
+            *names,
+            type=click.Choice(option.choices),
+            default=option.default,
+            show_default=option.default is not None,
+            help=option.help,
+        )
+    plain_number = option.kind == "number" and not option.words
+    return click.option(
+        *names,
+        type=float if plain_number else str,
+        default=option.default,
+        show_default=option.default is not None,
+        metavar=option.metavar,
+        help=option.help,
+    )
