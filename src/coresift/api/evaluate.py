@@ -1,0 +1,347 @@
+"""The verb ``evaluate``: how well a subset stands for the whole."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Unpack
+
+from coresift.api.run import CommonOptions, Paths, Run
+from coresift.clustering.points import Points, Sample, sample_rows
+from coresift.clustering.saved import SavedClustering
+from coresift.core.errors import CoresiftError, MismatchError, ParameterError
+from coresift.evaluation.base import Metric, Resources, RowSet, Values, summarise
+from coresift.evaluation.cost import kmeans_cost_error
+from coresift.evaluation.coverage import coverage
+from coresift.evaluation.grouping import Grouping
+from coresift.evaluation.labels import Labels, check_label, read_labels
+from coresift.evaluation.mmd import Mmd, mmd
+from coresift.evaluation.probe import probe
+from coresift.evaluation.subset import SubsetFile
+from coresift.io.dump import Dump, InputOptions
+from coresift.io.provenance import Provenance
+from coresift.io.vectors import Vectors, ingest
+
+_INHERITED = ("embedding", "embedding_dtype", "where", "metric", "invalid")
+# What a run of rows takes while it is worked on, by a worker.
+_RUN_BYTES = 64 << 20
+# Ids and keys of all rows while some are drawn, distances so far, classes.
+_ROW_BYTES = 36
+# Id and weight of a row of a set, and its share of the exact mmd.
+_SET_ROW_BYTES = 24
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well a subset stands for the whole.
+
+    Attributes
+    ----------
+    rows_full, rows_subset : int
+        Rows that match and are valid, and rows of the subset.
+    weight_sum : float
+        Sum of the subset's weights.
+    metrics : dict of str to Metric
+        By name, each beside its mean over uniform subsets of as many rows.
+    repeats : int
+        Uniform subsets.
+    clusters : str or None
+        The clustering used; None when a reference was trained.
+    k : int
+        Its clusters.
+    mmd_method : str
+        ``exact`` or ``random_fourier_features``.
+    mmd_bandwidth : float
+        Of the Gaussian kernel.
+    coverage_rows : int
+        Rows that coverage was measured from.
+    label : str or None
+        The column of classes.
+    notes : tuple of str
+        What was sampled, skipped or replaced.
+    seconds : dict of str to float
+        By stage, and in ``total``.
+    peak_rss_bytes : int
+        Largest memory of the process.
+    """
+
+    rows_full: int
+    rows_subset: int
+    weight_sum: float
+    metrics: dict[str, Metric]
+    repeats: int
+    clusters: str | None
+    k: int
+    mmd_method: str
+    mmd_bandwidth: float
+    coverage_rows: int
+    label: str | None
+    notes: tuple[str, ...]
+    seconds: dict[str, float]
+    peak_rss_bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON holds them."""
+        return {**asdict(self), "notes": list(self.notes)}
+
+
+def evaluate(
+    subset: str | os.PathLike[str],
+    *,
+    full: Paths,
+    clusters: str | os.PathLike[str] | None = None,
+    label: str | None = None,
+    repeats: int = 5,
+    sample: int | None = None,
+    **common: Unpack[CommonOptions],
+) -> Evaluation:
+    """Measure how well a subset stands for the whole, beside uniform subsets of its size.
+
+    Vectors are read from the full data by row id. Unless they are given, the embedding,
+    filter, metric and treatment of invalid rows are those the subset was selected with.
+
+    Parameters
+    ----------
+    subset : path
+        What ``select`` wrote, or any Parquet file or directory with a column ``row`` and, if
+        rows do not weigh the same, ``weight``.
+    full : path or sequence of paths
+        The dump that the rows are of.
+    clusters : path, optional
+        A clustering of the same dump. By default that which the subset was selected with, or
+        else a k-means trained for the purpose.
+    label : str, optional
+        Column of classes; adds the balance of classes and the accuracy of a probe.
+    repeats : int
+        Uniform subsets to compare with.
+    sample : int, optional
+        Measure coverage from so many rows, drawn uniformly; from all by default.
+    **common
+        Options that every verb takes, see :class:`~coresift.api.run.CommonOptions`.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    CoresiftError
+        When the run cannot go on.
+    """
+    for name, value in (("--repeats", repeats), ("--sample", sample)):
+        if value is not None and value < 1:
+            raise ParameterError(f"{name} {value} is not at least 1")
+    with Run(full, common) as run:
+        if run.device == "cuda":
+            raise ParameterError(
+                "--device cuda: evaluate runs on the CPU only", hint="leave --device out"
+            )
+        chosen = SubsetFile.open(os.fspath(subset))
+        given = None if clusters is None else SavedClustering.open(Path(clusters))
+        dump = run.open(_options(run, chosen.provenance, given))
+        if chosen.provenance is not None:
+            chosen.provenance.require_input(
+                dump, chosen.path, "give --full the dump that the rows were selected from"
+            )
+        notes = _read_otherwise(dump, chosen)
+        if label is not None:
+            check_label(dump, label)
+        if given is not None:
+            _require(dump, given)
+            clustering: SavedClustering | None = given
+        else:
+            clustering = _selected_with(dump, chosen.provenance, notes)
+        sets, vectors = _row_sets(run, dump, chosen, repeats, notes)
+        if clustering is not None and clustering.rows != vectors.count:
+            raise MismatchError(
+                f"{clustering.path}: {clustering.rows:,} rows are clustered, expected the "
+                f"{vectors.count:,} that are kept here",
+                hint="run `coresift cluster` again",
+            )
+        resources = Resources(run.engine, run.budget, run.scratch, run.progress, run.seed)
+        values: Values = {}
+        with run.clock.stage("clusters"):
+            grouping = _grouping(vectors, sets, clustering, resources, notes, dump.options)
+        with run.clock.stage("cost"):
+            values.update(kmeans_cost_error(vectors, sets, grouping, resources))
+        with run.clock.stage("coverage"):
+            targets = _targets(vectors, sample, resources, notes)
+            values.update(coverage(vectors, targets, sets, resources))
+        with run.clock.stage("mmd"):
+            discrepancy = mmd(vectors, sets, resources)
+        values.update(discrepancy.values)
+        values.update(grouping.clusters_hit())
+        if label is not None:
+            values.update(_classes(run, dump, label, vectors, sets, resources, notes))
+        notes.append(_how(discrepancy, vectors))
+        return Evaluation(
+            rows_full=vectors.count,
+            rows_subset=len(sets[0].rows),
+            weight_sum=float(sets[0].weight.sum()),
+            metrics=summarise(values),
+            repeats=repeats,
+            clusters=None if clustering is None else str(clustering.path),
+            k=len(grouping.size),
+            mmd_method=discrepancy.method,
+            mmd_bandwidth=discrepancy.bandwidth,
+            coverage_rows=targets.count,
+            label=label,
+            notes=tuple(notes),
+            **run.report(),
+        )
+
+
+def _options(
+    run: Run, provenance: Provenance | None, clustering: SavedClustering | None
+) -> InputOptions:
+    """How the subset's input was read, or else the clustering's, but for what was given."""
+    if provenance is None and clustering is not None:
+        provenance = clustering.provenance
+    if provenance is None:
+        return run.options
+    mine = run.options
+    changed = {name: getattr(mine, name) for name in _INHERITED if name in run.given}
+    if mine.vectors:
+        changed.update(vectors=mine.vectors, dtype=mine.dtype, dim=mine.dim)
+    return replace(provenance.input_options(), **changed)
+
+
+def _embedding(dump: Dump, options: InputOptions) -> str | None:
+    """The vector column that options mean; None when they mean none of this dump."""
+    try:
+        return Dump(dump.tables, options, dump.sidecar).embedding.name
+    except CoresiftError:
+        return None
+
+
+def _difference(dump: Dump, theirs: InputOptions) -> str | None:
+    """First option by which a result reads other vectors than this run, or None."""
+    mine = dump.options
+    if mine.embedding != theirs.embedding and dump.embedding.name != _embedding(dump, theirs):
+        return f"--embedding {(_embedding(dump, theirs) or theirs.embedding)!r}"
+    for name in ("where", "metric"):
+        if getattr(mine, name) != getattr(theirs, name):
+            value = getattr(theirs, name)
+            return f"no --{name}" if value is None else f"--{name} {value!r}"
+    return None
+
+
+def _read_otherwise(dump: Dump, chosen: SubsetFile) -> list[str]:
+    """Notes on how this evaluation reads otherwise than the selection did."""
+    if chosen.provenance is None:
+        notes = [f"{chosen.path} has no provenance: its rows are taken to be those of --full"]
+    else:
+        difference = _difference(dump, chosen.provenance.input_options())
+        notes = [] if difference is None else [f"the subset was selected with {difference}"]
+    if chosen.weight_column is None:
+        notes.append(f"{chosen.path} has no weights: each row stands for an equal share")
+    return notes
+
+
+def _require(dump: Dump, clustering: SavedClustering) -> None:
+    """Refuse a clustering of other vectors."""
+    clustering.provenance.require_input(
+        dump, f"{clustering.path}", "give a clustering of the dump that --full names"
+    )
+    difference = _difference(dump, clustering.provenance.input_options())
+    if difference is not None:
+        raise MismatchError(
+            f"{clustering.path} was made with {difference}, and this evaluation reads otherwise",
+            hint="give the same option here, or another clustering",
+        )
+
+
+def _selected_with(
+    dump: Dump, provenance: Provenance | None, notes: list[str]
+) -> SavedClustering | None:
+    """The clustering that the subset was selected with, when it is there and fits."""
+    parent = None if provenance is None else provenance.parents.get("clustering")
+    if parent is None:
+        return None
+    path = parent["path"]
+    try:
+        found = SavedClustering.open(path)
+        if found.digest != parent["digest"]:
+            notes.append(f"{path}, which the subset was selected with, has changed since")
+            return None
+        _require(dump, found)
+    except CoresiftError as error:
+        notes.append(f"the clustering that the subset was selected with is not used: {error}")
+        return None
+    return found
+
+
+def _row_sets(
+    run: Run, dump: Dump, chosen: SubsetFile, repeats: int, notes: list[str]
+) -> tuple[list[RowSet], Vectors]:
+    """Vectors of the full data; the subset, and uniform subsets of its size."""
+    held = _ROW_BYTES * dump.rows + _SET_ROW_BYTES * chosen.dump.rows * (1 + repeats)
+    run.budget.require(held, f"an evaluation of {dump.rows:,} rows")
+    reserve = held + _RUN_BYTES * run.engine.workers
+    with run.clock.stage("read"):
+        vectors = ingest(dump, run.engine, run.budget, run.scratch, run.progress, reserve=reserve)
+        subset = chosen.read(vectors, dump.source)
+        size = len(subset.rows)
+        drawn = [RowSet.uniform(vectors, size, run.seed, index) for index in range(repeats)]
+    if vectors.dropped:
+        notes.append(f"{vectors.dropped:,} rows were left out, their vectors being invalid")
+    return [subset, *drawn], vectors
+
+
+def _grouping(
+    vectors: Vectors,
+    sets: list[RowSet],
+    clustering: SavedClustering | None,
+    resources: Resources,
+    notes: list[str],
+    options: InputOptions,
+) -> Grouping:
+    if clustering is not None:
+        return Grouping.of_saved(clustering, sets)
+    spherical = options.metric == "cosine"
+    grouping = Grouping.trained(vectors, sets, resources, spherical=spherical)
+    notes.append(
+        f"no clustering was at hand: a k-means with k={len(grouping.size)} was trained as reference"
+    )
+    notes.extend(grouping.notes)
+    return grouping
+
+
+def _targets(
+    vectors: Vectors, sample: int | None, resources: Resources, notes: list[str]
+) -> Points:
+    """The rows that coverage is measured from."""
+    if sample is None or sample >= vectors.count:
+        return vectors
+    rows = sample_rows(vectors, sample, resources.seed, "evaluate/coverage")
+    notes.append(
+        f"coverage was measured from {sample:,} of {vectors.count:,} rows, drawn uniformly"
+    )
+    return Sample(vectors, rows, resources.budget, resources.scratch)
+
+
+def _classes(
+    run: Run,
+    dump: Dump,
+    label: str,
+    vectors: Vectors,
+    sets: list[RowSet],
+    resources: Resources,
+    notes: list[str],
+) -> Values:
+    """Metrics of the classes."""
+    with run.clock.stage("label"):
+        labels: Labels = read_labels(dump, label, vectors.kept, resources)
+    if labels.missing:
+        notes.append(f"{labels.missing:,} rows have no {label!r} and are left out of its metrics")
+    with run.clock.stage("probe"):
+        accuracy, told = probe(vectors, sets, labels, resources)
+    notes.extend(told)
+    return {**labels.balance(sets), **accuracy}
+
+
+def _how(discrepancy: Mmd, vectors: Vectors) -> str:
+    if discrepancy.method == "exact":
+        return f"mmd: exact, over all pairs of {vectors.count:,} rows"
+    return f"mmd: by 2,048 random features, as there are {vectors.count:,} rows"

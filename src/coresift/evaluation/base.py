@@ -1,0 +1,149 @@
+"""What the metrics are given: the row sets to judge, and the run's resources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coresift.clustering.kernels import suited_projection
+from coresift.clustering.nearest import Centers
+from coresift.clustering.points import Points, sample_rows
+from coresift.clustering.projection import Projection
+from coresift.core.memory import Budget
+from coresift.core.progress import Progress
+from coresift.engine.base import Engine
+from coresift.io.store import Scratch
+
+_PROJECTION_ROWS = 4096
+
+Values = dict[str, NDArray[np.float64]]
+"""Values of some metrics by name, one for each row set."""
+
+BETTER = {
+    "kmeans_cost_error_mean": "lower",
+    "kmeans_cost_error_max": "lower",
+    "coverage_mean": "lower",
+    "coverage_max": "lower",
+    "mmd": "lower",
+    "clusters_hit": "higher",
+    "label_entropy": "higher",
+    "label_min_share": "higher",
+    "probe_accuracy": "higher",
+    "probe_accuracy_full": "higher",
+}
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a run lends to the metrics.
+
+    Attributes
+    ----------
+    engine : Engine
+        Where to run.
+    budget : Budget
+        What may be held.
+    scratch : Scratch
+        Where to put what does not fit.
+    progress : Progress
+        Where to report.
+    seed : int
+        The seed.
+    """
+
+    engine: Engine
+    budget: Budget
+    scratch: Scratch
+    progress: Progress
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class RowSet:
+    """Some of the rows, weighted.
+
+    Attributes
+    ----------
+    rows : ndarray of int64, shape (n,)
+        Row ids, strictly increasing.
+    weight : ndarray of float64, shape (n,)
+        How many rows each stands for.
+    """
+
+    rows: NDArray[np.int64]
+    weight: NDArray[np.float64]
+
+    @classmethod
+    def uniform(cls, points: Points, size: int, seed: int, index: int) -> RowSet:
+        """Return the uniform subset number ``index`` of ``size`` rows."""
+        rows = sample_rows(points, size, seed, f"evaluate/random/{index}")
+        return cls(rows, np.full(len(rows), points.count / len(rows)))
+
+    def within(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Positions of this set's rows in a run of all rows' ids, and their weights."""
+        if not len(rows):
+            return np.empty(0, np.int64), np.empty(0)
+        low, high = np.searchsorted(self.rows, [rows[0], rows[-1] + 1])
+        return np.searchsorted(rows, self.rows[low:high]), self.weight[low:high]
+
+
+class Search:
+    """Prepares centers for :func:`coresift.clustering.nearest.nearest` over some points.
+
+    Directions are chosen for speed; results do not depend on them.
+
+    Parameters
+    ----------
+    points : Points
+        What will be searched from.
+    """
+
+    def __init__(self, points: Points) -> None:
+        self._sample = points.take(sample_rows(points, _PROJECTION_ROWS, 0, "projection"))
+
+    @cached_property
+    def _projection(self) -> Projection:
+        return Projection.fit(self._sample)
+
+    def prepare(self, centers: NDArray[np.float32]) -> Centers:
+        """Prepare centers, shape (k, dim)."""
+        return Centers.prepare(centers, suited_projection(self._projection, self._sample, centers))
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of the subset beside its mean over uniform subsets.
+
+    Attributes
+    ----------
+    value : float
+        Of the subset.
+    random : float
+        Mean over uniform subsets of as many rows.
+    random_std : float or None
+        Their sample standard deviation; None of a single one.
+    better : str
+        ``higher`` or ``lower``.
+    """
+
+    value: float
+    random: float
+    random_std: float | None
+    better: str
+
+
+def summarise(values: Mapping[str, NDArray[np.float64]]) -> dict[str, Metric]:
+    """Metrics from values of the subset, which stands first, and of the uniform subsets."""
+    return {
+        name: Metric(
+            float(found[0]),
+            float(found[1:].mean()),
+            float(found[1:].std(ddof=1)) if len(found) > 2 else None,
+            BETTER[name],
+        )
+        for name, found in values.items()
+    }
