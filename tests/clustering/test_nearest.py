@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from coresift.clustering import nearest as module
-from coresift.clustering.nearest import Centers, closer, nearest, squared_distances
+from coresift.clustering.nearest import (
+    Centers,
+    closer,
+    nearest,
+    nearest_again,
+    squared_distances,
+)
 from coresift.clustering.projection import Projection
 from tests.clustering.rows import brute_force
 from tests.data import digits
@@ -53,8 +59,14 @@ def test_labels_are_those_of_a_float64_search(
     projection = None if directions is None else Projection.fit(points).narrowed(directions)
     centers = Centers.prepare(centroids, projection)
     assert nearest(points, centers).tolist() == expected.tolist()
+    upper = np.empty(rows, np.float32)
+    assert nearest(points, centers, None, upper).tolist() == expected.tolist()
+    exact = np.sqrt(squared)
+    assert (upper >= exact).all()
     guess = np.full(rows, k - 1, np.int32)
-    assert nearest(points, centers, None, guess).tolist() == expected.tolist()
+    far = np.sqrt(squared_distances(points, centroids, guess)).astype(np.float32) * 1.001
+    assert nearest_again(points, centers, None, guess, far).tolist() == expected.tolist()
+    assert (far >= exact).all()
     labels = expected.astype(np.int32)
     assert np.allclose(squared_distances(points, centroids, labels), squared, rtol=1e-12)
 

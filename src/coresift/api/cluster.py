@@ -27,6 +27,9 @@ from coresift.io.vectors import Vectors, ingest
 from coresift.io.writer import write_manifest
 
 METHODS = ("kmeans",)
+# what may differ between two runs that give the same result
+_MEASURED = ("seconds", "peak_rss_bytes", "output", "kernel")
+_SPILLED = "vectors were kept in a scratch file, being larger than the memory budget"
 
 
 @dataclass(frozen=True)
@@ -213,6 +216,7 @@ def _write(
     notes = list(provenance.notes)
     if empty:
         notes.append(f"{empty:,} clusters are empty: there are fewer distinct vectors than -k")
+    spilled = [] if vectors.resident else [_SPILLED]
     result = ClusterResult(
         rows=vectors.count,
         dim=vectors.dim,
@@ -224,12 +228,12 @@ def _write(
         cost=totals.total_cost,
         empty_clusters=empty,
         dropped=vectors.dropped,
-        notes=tuple(notes),
+        notes=(*notes, *spilled),
         output=target.name,
         **run.report(),
     )
-    summary = result.to_json()
-    measured = {name: summary.pop(name) for name in ("seconds", "peak_rss_bytes", "output")}
+    summary = {**result.to_json(), "notes": notes}
+    measured = {name: summary.pop(name) for name in _MEASURED}
     write_manifest(target.staging, provenance, summary, measured)
     return result
 
@@ -261,6 +265,4 @@ def _notes(vectors: Vectors, model: KMeans) -> tuple[str, ...]:
     notes = list(model.notes)
     if vectors.dropped:
         notes.insert(0, f"{vectors.dropped:,} rows were left out, their vectors being invalid")
-    if not vectors.resident:
-        notes.append("vectors were kept in a scratch file, being larger than the memory budget")
     return tuple(notes)

@@ -11,16 +11,18 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from coresift.clustering.nearest import Centers, count_candidates, nearest
+from coresift.clustering.nearest import Centers, count_candidates, nearest, nearest_again
 from coresift.clustering.points import Points
 from coresift.clustering.projection import Projection
 from coresift.core.errors import MissingExtraError, ParameterError, ResourceError
 from coresift.core.memory import Budget
-from coresift.io.store import RowStore
+from coresift.io.store import RowStore, Scratch
 
-# Measuring one candidate costs about as much as the product for 40 centroids in as many
-# dimensions; there are fewer candidates as centroids settle, which is counted in here.
+# Measuring one candidate costs about as much as the product for 120 centroids in as many
+# dimensions.
 _PAIR_COST = 40.0
+_SETTLING = 2
+_OUTWARDS = np.float32(1.0 + 2.0**-20)
 KERNELS = ("auto", "blas", "superkmeans", "faiss")
 
 Labels = NDArray[np.int32]
@@ -48,56 +50,95 @@ class Kernel(Protocol):
         """
 
 
-@dataclass
 class Blas:
     """Products of projected rows, kept between iterations where the budget allows.
 
-    Attributes
+    Parameters
     ----------
+    points : Points
+        The rows.
     projection : Projection
-        Directions to project on.
-    kept : RowStore or None
-        Projected rows, by the position of their run.
+        Principal directions, more than are used.
+    sample : ndarray of float32, shape (m, dim)
+        Rows to try numbers of directions on.
+    budget : Budget
+        What may be held.
+    scratch : Scratch
+        Where the rest goes.
     """
 
-    projection: Projection
-    kept: RowStore | None = None
-    name: str = "blas"
-    certified: bool = True
+    name = "blas"
+    certified = True
 
-    def __post_init__(self) -> None:
-        self._done: set[int] = set()
-
-    @classmethod
-    def suited(
-        cls,
+    def __init__(
+        self,
         points: Points,
         projection: Projection,
         sample: NDArray[np.float32],
-        centroids: NDArray[np.float32],
         budget: Budget,
-    ) -> Blas:
-        """Choose how many directions, and whether projected rows are kept."""
-        projection = suited_projection(projection, sample, centroids)
-        size = points.rows * projection.width * 4
-        if projection.basis is None or size > budget.left() // 2:
-            return cls(projection)
-        return cls(projection, RowStore(points.rows, projection.width, np.dtype(np.float32), None))
+        scratch: Scratch,
+    ) -> None:
+        self._points = points
+        self._directions = projection
+        self._sample = sample
+        self._budget = budget
+        self._searches = 0
+        self._projection = projection
+        self._kept: RowStore | None = None
+        self._before: NDArray[np.float32] | None = None
+        place = None if points.rows * 4 < budget.left() // 2 else scratch
+        self._upper = RowStore(points.rows, 1, np.dtype(np.float32), place)
+        self._done: set[int] = set()
 
     def search(self, centroids: NDArray[np.float32]) -> Search:
         """Prepare centroids."""
-        centers = Centers.prepare(centroids, self.projection)
+        # few rows are near a seed, many near a mean: what suits changes after one step
+        if self._searches < _SETTLING:
+            self._projection = suited_projection(self._directions, self._sample, centroids)
+        self._searches += 1
+        if self._searches == _SETTLING:
+            self._keep()
+        centers = Centers.prepare(centroids, self._projection)
+        moved = self._moved(centroids)
 
         def labels(start: int, block: NDArray[np.float32], before: Labels | None) -> Labels:
-            if self.kept is None:
-                return nearest(block, centers, None, before)
             stop = start + len(block)
-            if start not in self._done:
-                self.kept.write(start, self.projection.rows(block))
-                self._done.add(start)
-            return nearest(block, centers, self.kept.read(start, stop), before)
+            projected = self._project(start, stop, block)
+            upper = self._upper.read(start, stop)[:, 0]
+            if before is None or moved is None:
+                found = nearest(block, centers, projected, upper)
+            else:
+                upper += moved[before]
+                upper *= _OUTWARDS
+                found = nearest_again(block, centers, projected, before, upper)
+            self._upper.write(start, upper[:, None])
+            return found
 
         return labels
+
+    def _moved(self, centroids: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """How far each centroid moved since the last search, not rounded down."""
+        before, self._before = self._before, centroids
+        if before is None:
+            return None
+        squared = np.square(centroids.astype(np.float64) - before).sum(axis=1)
+        return (np.sqrt(squared) * _OUTWARDS).astype(np.float32)
+
+    def _project(
+        self, start: int, stop: int, block: NDArray[np.float32]
+    ) -> NDArray[np.float32] | None:
+        if self._kept is None:
+            return None
+        if start not in self._done:
+            self._kept.write(start, self._projection.rows(block))
+            self._done.add(start)
+        return self._kept.read(start, stop)
+
+    def _keep(self) -> None:
+        size = self._points.rows * self._projection.width * 4
+        if self._projection.basis is not None and size < self._budget.left() // 2:
+            width = self._projection.width
+            self._kept = RowStore(self._points.rows, width, np.dtype(np.float32), None)
 
 
 def suited_projection(
@@ -106,14 +147,14 @@ def suited_projection(
     """Choose how many directions make the search cheapest, by trying it on some rows."""
     k, dim = centroids.shape
     rows = sample[: max(32, min(256, (1 << 22) // k))]
-    best, least = projection.narrowed(dim), k * dim + _PAIR_COST * dim
+    best, least = projection.narrowed(dim), k * dim
     width = 0 if projection.basis is None else projection.basis.shape[1]
     for h in (16, 32, 64, 96, 128, 192, 256):
         if h > width:
             break
         tried = projection.narrowed(h)
         candidates = count_candidates(rows, Centers.prepare(centroids, tried))
-        cost = k * (h + 3) + _PAIR_COST * dim * candidates
+        cost = k * (h + 3) + _PAIR_COST * dim * (candidates - 1.0)
         if cost < least:
             best, least = tried, cost
     return best
@@ -273,12 +314,12 @@ def make_kernel(
     points: Points,
     projection: Projection,
     sample: NDArray[np.float32],
-    centroids: NDArray[np.float32],
     budget: Budget,
+    scratch: Scratch,
 ) -> Kernel:
     """Build the chosen kernel for these points."""
     if choice.kernel == "superkmeans":
         return Superkmeans()
     if choice.kernel == "faiss":
         return Faiss(choice.gpus)
-    return Blas.suited(points, projection, sample, centroids, budget)
+    return Blas(points, projection, sample, budget, scratch)

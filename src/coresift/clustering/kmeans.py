@@ -44,7 +44,7 @@ class KMeansParams:
     seeding : str
         ``k-means++`` (on a sample of rows), ``k-means||`` or ``random``.
     seeding_rows : int or None
-        Rows that ``k-means++`` looks at; by default 10 for each cluster, at least 20,000.
+        Rows that ``k-means++`` looks at; by default 10 for each cluster, at least 10,000.
     train_rows : int or None
         Train on this many rows, drawn uniformly; None trains on all.
     kernel : str
@@ -197,7 +197,7 @@ def fit(
     projection = Projection.fit(sample)
     narrow = projection.narrowed(_SEEDING_DIRECTIONS)
     start = _seed(training, params, seed, narrow, engine, budget, scratch, progress, notes)
-    kernel = make_kernel(choice, training, projection, sample, start, budget)
+    kernel = make_kernel(choice, training, projection, sample, budget, scratch)
     held = training.rows * 4 < budget.left() // 2
     labels = RowStore(training.rows, 1, np.dtype(np.int32), None if held else scratch)
     for run in training.runs():

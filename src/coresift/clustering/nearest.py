@@ -94,7 +94,7 @@ def nearest(
     block: NDArray[np.float32],
     centers: Centers,
     projected: NDArray[np.float32] | None = None,
-    guess: NDArray[np.int32] | None = None,
+    upper: NDArray[np.float32] | None = None,
 ) -> NDArray[np.int32]:
     """Nearest centroid of each row.
 
@@ -106,8 +106,8 @@ def nearest(
         Centroids.
     projected : ndarray of float32, shape (m, width), optional
         The rows by ``centers.projection.rows``, when they are at hand.
-    guess : ndarray of int32, shape (m,), optional
-        A centroid that is likely near each row; a good guess saves time.
+    upper : ndarray of float32, shape (m,), optional
+        Is set to an upper bound of the distance to the nearest centroid.
 
     Returns
     -------
@@ -115,20 +115,64 @@ def nearest(
         Index of the nearest centroid; the lowest one of equals.
     """
     labels = np.empty(len(block), np.int32)
-    step = _block_rows(centers.k) if guess is None else _TILE_ROWS
+    step = _block_rows(centers.k)
     for start in range(0, len(block), step):
-        rows = block[start : start + step]
+        part = slice(start, start + step)
+        rows = block[part]
         heads = _projected(rows, centers, projected, start)
-        if guess is None:
-            scores = _scores(heads, centers)
-            near = scores.argmax(axis=1).astype(np.int32)
-            rough = _rough_distances(rows, centers.points, near)
-            found = _above(scores, _bar(centers, heads[:, -1], rough), near)
-        else:
-            near = guess[start : start + step]
-            rough = _rough_distances(rows, centers.points, near)
-            found = _search_tiles(heads, centers, _bar(centers, heads[:, -1], rough), near)
-        labels[start : start + step] = _settle(rows, centers, near, rough, *found)[0]
+        scores = _scores(heads, centers)
+        guess = scores.argmax(axis=1).astype(np.int32)
+        rough = _rough_distances(rows, centers.points, guess)
+        found = _above(scores, _bar(centers, heads[:, -1], rough), guess)
+        labels[part], rough = _settle(rows, centers, guess, rough, *found)
+        if upper is not None:
+            upper[part] = np.sqrt(rough) * _margin(centers)
+    return labels
+
+
+def nearest_again(
+    block: NDArray[np.float32],
+    centers: Centers,
+    projected: NDArray[np.float32] | None,
+    guess: NDArray[np.int32],
+    upper: NDArray[np.float32],
+) -> NDArray[np.int32]:
+    """Nearest centroid of each row, given a good guess and how far away it is at most.
+
+    Bounds that are carried along spare most rows the measuring of their own centroid: Elkan,
+    "Using the Triangle Inequality to Accelerate k-Means", ICML 2003.
+
+    Parameters
+    ----------
+    block, centers, projected
+        As in :func:`nearest`.
+    guess : ndarray of int32, shape (m,)
+        A centroid of each row.
+    upper : ndarray of float32, shape (m,)
+        Upper bound of the distance to it; is set to one of the distance to the nearest.
+
+    Returns
+    -------
+    ndarray of int32, shape (m,)
+        The same labels as :func:`nearest` gives.
+    """
+    labels = guess.copy()
+    for start in range(0, len(block), _TILE_ROWS):
+        part = slice(start, start + _TILE_ROWS)
+        rows, near, bound = block[part], guess[part], upper[part]
+        heads = _projected(rows, centers, projected, start)
+        bar = _bar(centers, heads[:, -1], np.square(bound) * _margin(centers))
+        row, label, score = _search_tiles(heads, centers, bar, near)
+        if not len(row):
+            continue
+        unsure = np.unique(row)
+        rough = np.empty(len(rows), np.float32)
+        rough[unsure] = _rough_distances(rows, centers.points, near[unsure], unsure)
+        bar[unsure] = _bar(centers, heads[unsure, -1], rough[unsure])
+        still = score >= bar[row]
+        found, rough = _settle(rows, centers, near, rough, row[still], label[still])
+        labels[part] = found
+        bound[unsure] = np.sqrt(rough[unsure]) * _margin(centers)
     return labels
 
 
@@ -291,10 +335,11 @@ def _search_tiles(
     centers: Centers,
     bar: NDArray[np.float32],
     guess: NDArray[np.int32],
-) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """As :func:`_above`, tile by tile: with the bar known, scores need not be kept."""
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
+    """As :func:`_above`, with the scores, tile by tile: with the bar known, none are kept."""
     rows: list[NDArray[np.int64]] = []
     columns: list[NDArray[np.int64]] = []
+    values: list[NDArray[np.float32]] = []
     for low in range(0, centers.k, _TILE_CENTERS):
         weights = centers.weights[:, low : low + _TILE_CENTERS]
         shape = (len(heads), weights.shape[1])
@@ -304,9 +349,10 @@ def _search_tiles(
         row, column = np.divmod(found, shape[1])
         rows.append(row)
         columns.append(column + low)
+        values.append(scores.reshape(-1)[found])
     row, which = np.concatenate(rows), np.concatenate(columns).astype(np.int32)
     other = which != guess[row]
-    return row[other], which[other]
+    return row[other], which[other], np.concatenate(values)[other]
 
 
 def _settle(
@@ -319,7 +365,8 @@ def _settle(
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Decide between the guess and the centroids ``label`` found for the rows ``row``.
 
-    Returns the labels and, roughly, their squared distances.
+    Returns the labels and, roughly, their squared distances; ``rough`` is those of the guess,
+    which need to be right only for the rows in ``row``.
     """
     if not len(row):
         return guess, rough

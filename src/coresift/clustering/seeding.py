@@ -14,11 +14,11 @@ from coresift.engine.base import Engine
 
 SEEDINGS = ("k-means++", "k-means||", "random")
 _SAMPLE_PER_CENTER = 10
-_LEAST_SAMPLE = 20_000
+_LEAST_SAMPLE = 10_000
 
 
 def default_seeding_rows(k: int) -> int:
-    """Rows that k-means++ looks at by default: 10 for each center, at least 20,000."""
+    """Rows that k-means++ looks at by default: 10 for each center, at least 10,000."""
     return max(_LEAST_SAMPLE, _SAMPLE_PER_CENTER * k)
 
 
