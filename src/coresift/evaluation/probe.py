@@ -115,9 +115,9 @@ def _held_out(rows: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
 
 def _limit(dim: int, classes: int, budget: Budget) -> int:
     """Rows to train on at most: 100,000, or the power of two below what the budget holds."""
-    # float32 and float64 features, a copy, and the solver's scores of each class
-    row = dim * (4 + 8 + 8) + classes * 8 * 4
-    fits = max(_LEAST_ROWS, budget.left() // 2 // row)
+    # features in float32 and float64, and the solver's scores of each class
+    row = dim * (4 + 8) + classes * 8 * 4
+    fits = max(_LEAST_ROWS, budget.left() * 3 // 4 // row)
     return MOST_ROWS if fits >= MOST_ROWS else int(1 << (fits.bit_length() - 1))
 
 
@@ -177,7 +177,7 @@ def fit(
         shares = weight / weight.sum()
         mean = shares @ features
         features -= mean
-        deviation = np.sqrt(shares @ np.square(features))
+        deviation = np.sqrt(np.einsum("i,ij,ij->j", shares, features, features))
         # a constant feature has a deviation of rounding errors
         scale = np.where(deviation > 1e-10 * np.abs(mean), deviation, 1.0)
         features /= scale
