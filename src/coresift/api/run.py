@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypedDict
 
+from coresift.clustering.kernels import choose_kernel
 from coresift.core.errors import ParameterError
 from coresift.core.memory import Budget, peak_rss
 from coresift.core.progress import Progress, Silent
@@ -47,6 +48,7 @@ class CommonOptions(TypedDict, total=False):
     device: str
     engine: str
     ray_address: str | None
+    batch_rows: int | None
     scratch: str | os.PathLike[str] | None
     progress: Progress
 
@@ -135,11 +137,16 @@ class Run:
         )
         self.seed = int(given.get("seed", 0))
         self.device = str(given.get("device", "auto"))
+        # without a GPU, cuda is refused even where there is nothing for it to do
+        choose_kernel("auto", self.device)
         self.progress: Progress = given.get("progress") or Silent()
         threads = given.get("threads")
         if threads is not None and threads < 1:
             raise ParameterError(f"--threads {threads} is not at least 1")
         self.engine: Engine = LocalEngine(threads)
+        self._batch_rows: int | None = given.get("batch_rows")
+        if self._batch_rows is not None and self._batch_rows < 1:
+            raise ParameterError(f"--batch-rows {self._batch_rows} is not at least 1")
         memory = given.get("memory")
         self.budget = Budget(parse_bytes(memory)) if memory is not None else Budget.default()
         self.scratch = Scratch(given.get("scratch"))
@@ -148,7 +155,9 @@ class Run:
 
     def open(self, options: InputOptions | None = None) -> Dump:
         """Open the dump: footers only."""
-        return open_dump(self.paths, options or self.options)
+        dump = open_dump(self.paths, options or self.options)
+        dump.rows_at_a_time = self._batch_rows
+        return dump
 
     def report(self) -> dict[str, Any]:
         """Measured cost of the run: ``seconds`` by stage and ``peak_rss_bytes``."""

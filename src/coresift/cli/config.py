@@ -15,6 +15,7 @@ SHARED = frozenset(
     (
         *("embedding", "embedding_dtype", "vectors", "dtype", "dim", "where", "metric", "invalid"),
         *("seed", "memory", "threads", "device", "engine", "ray_address", "scratch"),
+        "batch_rows",
         *("quiet", "no_progress", "overwrite"),
     )
 )

@@ -14,7 +14,7 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Decorator = Callable[[Decorated], Decorated]
 
 INPUT = ("embedding", "embedding_dtype", "vectors", "dtype", "dim", "where", "metric", "invalid")
-RUN = ("seed", "memory", "threads", "device", "engine", "ray_address", "scratch")
+RUN = ("seed", "memory", "threads", "device", "engine", "ray_address", "scratch", "batch_rows")
 DEBUG = "coresift.debug"
 _NUMBERS = ["float16", "float32", "float64", "int8"]
 
@@ -97,6 +97,11 @@ run_options = _stack(
         "--scratch",
         metavar="DIR",
         help="Folder for files that do not fit in memory.  [default: the system's]",
+    ),
+    click.option(
+        "--batch-rows",
+        type=click.IntRange(min=1),
+        help="Rows read at a time; results do not depend on it.  [default: by their width]",
     ),
 )
 

@@ -19,6 +19,8 @@ from coresift.engine.base import Engine
 from coresift.io.store import Scratch
 
 _PROJECTION_ROWS = 4096
+# In fewer dimensions, measuring the candidates of a projection costs more than it saves.
+_LEAST_DIM = 256
 
 Values = dict[str, NDArray[np.float64]]
 """Values of some metrics by name, one for each row set."""
@@ -103,7 +105,12 @@ class Search:
     """
 
     def __init__(self, points: Points) -> None:
-        self._sample = points.take(sample_rows(points, _PROJECTION_ROWS, 0, "projection"))
+        self._points = points
+
+    @cached_property
+    def _sample(self) -> NDArray[np.float32]:
+        points = self._points
+        return points.take(sample_rows(points, _PROJECTION_ROWS, 0, "projection"))
 
     @cached_property
     def _projection(self) -> Projection:
@@ -111,6 +118,8 @@ class Search:
 
     def prepare(self, centers: NDArray[np.float32]) -> Centers:
         """Prepare centers, shape (k, dim)."""
+        if self._points.dim < _LEAST_DIM:
+            return Centers.prepare(centers)
         return Centers.prepare(centers, suited_projection(self._projection, self._sample, centers))
 
 

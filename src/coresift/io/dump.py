@@ -94,11 +94,14 @@ class Dump:
         How to read them.
     sidecar : list of NpyTable
         Files that hold the vectors, when they are not in the tables.
+    rows_at_a_time : int or None
+        Rows of a batch; None chooses by their width.
     """
 
     tables: list[TableFile]
     options: InputOptions
     sidecar: list[NpyTable] = field(default_factory=list)
+    rows_at_a_time: int | None = None
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
@@ -180,7 +183,9 @@ class Dump:
         return shards
 
     def batch_rows(self, columns: Sequence[str]) -> int:
-        """Rows of a batch of about 8 MB of ``columns``."""
+        """Rows of a batch: as told, or about 8 MB of ``columns``."""
+        if self.rows_at_a_time is not None:
+            return self.rows_at_a_time
         width = sum(_field_bytes(self.schema.field(name)) for name in columns) or 8
         if self.sidecar and NPY_COLUMN in columns:
             width += self.sidecar[0].width * self.sidecar[0].kind.itemsize

@@ -124,6 +124,7 @@ class Vectors:
         self.column: VectorColumn = dump.embedding
         self.rows = dump.rows
         self._store = store
+        self._step = dump.rows_at_a_time
         self._cosine = dump.options.metric == "cosine"
         self.kept = None
         if any(result.kept is not None for result in results):
@@ -145,8 +146,8 @@ class Vectors:
         return self._store.resident
 
     def runs(self, width: int | None = None) -> list[tuple[int, int]]:
-        """Runs of rows ``(start, stop)`` of about 16 MB of float32 vectors."""
-        step = max(256, CHUNK_BYTES // (4 * (width or self.dim)))
+        """Runs of rows ``(start, stop)``: a batch, or about 16 MB of float32 vectors."""
+        step = self._step or max(256, CHUNK_BYTES // (4 * (width or self.dim)))
         return [(start, min(start + step, self.rows)) for start in range(0, self.rows, step)]
 
     def read(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
