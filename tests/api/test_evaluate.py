@@ -231,6 +231,18 @@ def test_which_clustering_is_used(tmp_path: Path, dump: Path) -> None:
     )
 
 
+def test_a_gpu_is_not_used_and_that_is_told(
+    tmp_path: Path, dump: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = rows_file(tmp_path / "s.parquet", [1, 2])
+    expected = evaluate(path, full=dump, repeats=1)
+    # as on a machine with a GPU
+    monkeypatch.setattr("coresift.api.run.choose_kernel", lambda *_: "faiss")
+    found = evaluate(path, full=dump, repeats=1, device="cuda")
+    assert found.metrics == expected.metrics
+    assert "evaluate ran on the CPU: it has no work for --device cuda" in found.notes
+
+
 def test_results_of_another_dump(tmp_path: Path, dump: Path) -> None:
     other = digits_dump(tmp_path / "other", files=2)
     path = chosen(dump, tmp_path / "s.parquet")
@@ -260,7 +272,6 @@ def test_what_is_refused(tmp_path: Path, dump: Path) -> None:
     cases: list[tuple[str, dict[str, object]]] = [
         ("--repeats 0 is not at least 1", {"repeats": 0}),
         ("--sample 0 is not at least 1", {"sample": 0}),
-        ("--device cuda: evaluate runs on the CPU only", {"device": "cuda"}),
         (f"--label: no column 'klass' in {first}", {"label": "klass"}),
         (f"{tmp_path / 'none'}: no such file or directory", {"subset": tmp_path / "none"}),
         (f"{tmp_path / 'none'}: no such file or directory", {"clusters": tmp_path / "none"}),

@@ -69,3 +69,15 @@ def test_from_a_sample_of_rows() -> None:
     distance = np.sqrt(brute_force(ARRAY[rows], ARRAY[sets[0].rows])[1])
     assert found["coverage_mean"][0] == pytest.approx(distance.mean(), rel=1e-9)
     assert found["coverage_max"][0] == pytest.approx(distance.max(), rel=1e-12)
+
+
+def test_many_dimensions() -> None:
+    """Where the search goes through a projection."""
+    generator = np.random.default_rng(0)
+    array = (generator.normal(size=(900, 12)) @ generator.normal(size=(12, 300))).astype(np.float32)
+    rows_of = weighted(900, 90)
+    with resources() as lent:
+        found = coverage(Rows(array), Rows(array), [rows_of], lent)
+    distance = np.sqrt(brute_force(array, array[rows_of.rows])[1])
+    assert found["coverage_mean"][0] == pytest.approx(distance.mean(), rel=1e-9)
+    assert found["coverage_max"][0] == pytest.approx(distance.max(), rel=1e-12)

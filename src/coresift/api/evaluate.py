@@ -133,10 +133,6 @@ def evaluate(
         if value is not None and value < 1:
             raise ParameterError(f"{name} {value} is not at least 1")
     with Run(full, common) as run:
-        if run.device == "cuda":
-            raise ParameterError(
-                "--device cuda: evaluate runs on the CPU only", hint="leave --device out"
-            )
         chosen = SubsetFile.open(os.fspath(subset))
         given = None if clusters is None else SavedClustering.open(Path(clusters))
         dump = run.open(_options(run, chosen.provenance, given))
@@ -145,6 +141,8 @@ def evaluate(
                 dump, chosen.path, "give --full the dump that the rows were selected from"
             )
         notes = _read_otherwise(dump, chosen)
+        if run.device == "cuda":
+            notes.append("evaluate ran on the CPU: it has no work for --device cuda")
         if label is not None:
             check_label(dump, label)
         if given is not None:
