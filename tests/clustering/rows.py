@@ -30,7 +30,7 @@ class Rows:
     def dim(self) -> int:
         return int(self.array.shape[1])
 
-    def runs(self, width: int | None = None) -> list[tuple[int, int]]:
+    def runs(self) -> list[tuple[int, int]]:
         return [(a, min(a + self.step, self.rows)) for a in range(0, self.rows, self.step)]
 
     def read(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -18,8 +18,11 @@ from coresift.core.progress import Progress, Silent
 from coresift.core.size import parse_bytes
 from coresift.engine.base import Engine
 from coresift.engine.local import LocalEngine
-from coresift.io.dump import Dump, InputOptions, open_dump
+from coresift.io.dump import BATCH_BYTES, Dump, InputOptions, open_dump
 from coresift.io.store import Scratch
+
+# of the budget, for the batch of one worker: it is held encoded, decoded and widened
+_BATCH_SHARE = 64
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -157,6 +160,8 @@ class Run:
         """Open the dump: footers only."""
         dump = open_dump(self.paths, options or self.options)
         dump.rows_at_a_time = self._batch_rows
+        share = self.budget.total // (_BATCH_SHARE * self.engine.workers)
+        dump.batch_bytes = max(1 << 20, min(BATCH_BYTES, share))
         return dump
 
     def report(self) -> dict[str, Any]:

@@ -84,7 +84,9 @@ def show_evaluation(facts: Mapping[str, Any]) -> None:
     """Print what ``evaluate`` measured."""
     rows = []
     for name, metric in facts["metrics"].items():
-        spread = f"{metric['random']:.4g} \u00b1 {metric['random_std']:.2g}"
+        spread = f"{metric['random']:.4g}"
+        if metric["random_std"] is not None:
+            spread += f" \u00b1 {metric['random_std']:.2g}"
         rows.append([name, f"{metric['value']:.4g}", spread, metric["better"]])
     show_facts({"rows": f"{facts['rows_subset']:,} of {facts['rows_full']:,}"})
     show_table(["metric", "subset", "uniform", "better"], rows)

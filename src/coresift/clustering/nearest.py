@@ -37,9 +37,7 @@ class Workspace(threading.local):
     def __init__(self) -> None:
         self._held: dict[str, NDArray[Any]] = {}
 
-    def take(
-        self, name: str, shape: tuple[int, ...], dtype: type = np.float32
-    ) -> NDArray[Any]:
+    def take(self, name: str, shape: tuple[int, ...], dtype: type = np.float32) -> NDArray[Any]:
         """Return an array of the shape with any content, valid until the name is taken again."""
         size = int(np.prod(shape))
         held = self._held.get(name)

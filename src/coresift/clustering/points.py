@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from coresift.core import randomness
 from coresift.core.memory import Budget
 from coresift.io.store import RowStore, Scratch
-from coresift.io.vectors import CHUNK_BYTES
 
 
 class Points(Protocol):
@@ -24,7 +23,7 @@ class Points(Protocol):
     count: int
     bound: float
 
-    def runs(self, width: int | None = None) -> list[tuple[int, int]]:
+    def runs(self) -> list[tuple[int, int]]:
         """Runs of positions ``(start, stop)`` that cover all rows."""
 
     def read(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -82,6 +81,8 @@ class Sample:
         self.rows = self.count = len(rows)
         self.bound = points.bound
         self._dim = points.dim
+        first, last = points.runs()[0]
+        self._step = last - first
         size = len(rows) * points.dim * 4
         held = size < budget.left() // 2
         self._store = RowStore(
@@ -95,10 +96,10 @@ class Sample:
         """Dimensions."""
         return self._dim
 
-    def runs(self, width: int | None = None) -> list[tuple[int, int]]:
+    def runs(self) -> list[tuple[int, int]]:
         """Runs of positions ``(start, stop)`` that cover all rows."""
-        step = max(256, CHUNK_BYTES // (4 * (width or self._dim)))
-        return [(start, min(start + step, self.rows)) for start in range(0, self.rows, step)]
+        starts = range(0, self.rows, self._step)
+        return [(start, min(start + self._step, self.rows)) for start in starts]
 
     def read(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Row ids and vectors of a run, valid until this thread reads again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,18 @@ def available() -> int:
     except (OSError, ValueError):
         pass
     return free
+
+
+def give_back() -> None:
+    """Return freed memory, which allocators keep for themselves, to the system."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (OSError, AttributeError):
+        # not glibc
+        pass
 
 
 @dataclass(frozen=True)

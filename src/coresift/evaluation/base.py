@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -147,12 +148,10 @@ class Metric:
 
 def summarise(values: Mapping[str, NDArray[np.float64]]) -> dict[str, Metric]:
     """Metrics from values of the subset, which stands first, and of the uniform subsets."""
-    return {
-        name: Metric(
-            float(found[0]),
-            float(found[1:].mean()),
-            float(found[1:].std(ddof=1)) if len(found) > 2 else None,
-            BETTER[name],
-        )
-        for name, found in values.items()
-    }
+    metrics = {}
+    for name, found in values.items():
+        uniform = found[1:].tolist()
+        # statistics is exact: equal values have themselves as mean and no deviation
+        spread = statistics.stdev(uniform) if len(uniform) > 1 else None
+        metrics[name] = Metric(float(found[0]), statistics.mean(uniform), spread, BETTER[name])
+    return metrics

@@ -21,7 +21,7 @@ from coresift.io.layout import VectorColumn
 
 _FOOTER_THREADS = 16
 _SHARD_BYTES = 64 << 20
-_BATCH_BYTES = 8 << 20
+BATCH_BYTES = 8 << 20
 _SAMPLE_ROWS = 1000
 
 
@@ -96,12 +96,15 @@ class Dump:
         Files that hold the vectors, when they are not in the tables.
     rows_at_a_time : int or None
         Rows of a batch; None chooses by their width.
+    batch_bytes : int
+        Size of a batch, where its rows are not given.
     """
 
     tables: list[TableFile]
     options: InputOptions
     sidecar: list[NpyTable] = field(default_factory=list)
     rows_at_a_time: int | None = None
+    batch_bytes: int = BATCH_BYTES
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
@@ -183,7 +186,7 @@ class Dump:
         return shards
 
     def batch_rows(self, columns: Sequence[str]) -> int:
-        """Rows of a batch: as told, or about 8 MB of ``columns``."""
+        """Rows of a batch: as told, or ``batch_bytes`` of ``columns``."""
         if self.rows_at_a_time is not None:
             return self.rows_at_a_time
         width = sum(_field_bytes(self.schema.field(name)) for name in columns) or 8
@@ -197,7 +200,7 @@ class Dump:
         for count, size in rows:
             if count:
                 width = max(width, size // count)
-        return max(256, min(1 << 16, _BATCH_BYTES // width))
+        return max(256, min(1 << 16, self.batch_bytes // width))
 
     def read(
         self, shard: Shard, columns: Sequence[str], rows: int | None = None

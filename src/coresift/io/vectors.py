@@ -9,15 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coresift.core.errors import InputError
-from coresift.core.memory import Budget
+from coresift.core.memory import Budget, give_back
 from coresift.core.progress import Progress
 from coresift.engine.base import Engine
 from coresift.io import expressions
 from coresift.io.dump import Dump, Shard
 from coresift.io.layout import REASONS, VectorColumn, decode, mark_unusable
 from coresift.io.store import RowStore, Scratch
-
-CHUNK_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -125,6 +123,7 @@ class Vectors:
         self.rows = dump.rows
         self._store = store
         self._step = dump.rows_at_a_time
+        self._chunk = 2 * dump.batch_bytes
         self._cosine = dump.options.metric == "cosine"
         self.kept = None
         if any(result.kept is not None for result in results):
@@ -145,9 +144,9 @@ class Vectors:
         """Whether the vectors are in memory."""
         return self._store.resident
 
-    def runs(self, width: int | None = None) -> list[tuple[int, int]]:
+    def runs(self) -> list[tuple[int, int]]:
         """Runs of rows ``(start, stop)``: a batch, or about 16 MB of float32 vectors."""
-        step = self._step or max(256, CHUNK_BYTES // (4 * (width or self.dim)))
+        step = self._step or max(256, self._chunk // (4 * self.dim))
         return [(start, min(start + step, self.rows)) for start in range(0, self.rows, step)]
 
     def read(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -254,6 +253,7 @@ def ingest(
                 raise refuse_invalid(dump, *result.first_invalid)
             results.append(result)
             stage.advance(result.rows)
+    give_back()
     bounds = [_Ingested(r.rows, r.kept, r.dropped, None, float(np.sqrt(r.bound))) for r in results]
     vectors = Vectors(dump, store, bounds)
     if vectors.count == 0:
