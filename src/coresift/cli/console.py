@@ -63,23 +63,6 @@ def measured(facts: Mapping[str, Any]) -> dict[str, object]:
     }
 
 
-def show_inspection(facts: Mapping[str, Any]) -> None:
-    """Print what ``inspect`` found."""
-    norm = facts["norm"]
-    known = {
-        "files": facts["files"],
-        "bytes": format_bytes(facts["bytes"]),
-        "rows": facts["rows"],
-        "row groups": facts["row_groups"],
-        "embedding": f"{facts['embedding']}: {facts['layout']} of {facts['dim']} {facts['dtype']}",
-        "norm": f"min {norm['min']:.4g}, mean {norm['mean']:.4g}, max {norm['max']:.4g}",
-        "invalid rows": facts["invalid_rows"],
-        "duplicate rows": facts["duplicate_rows"],
-        "columns": ", ".join(facts["columns"]),
-    }
-    show_facts(known)
-
-
 def show_evaluation(facts: Mapping[str, Any]) -> None:
     """Print what ``evaluate`` measured."""
     rows = []

@@ -22,6 +22,7 @@ from coresift.io.store import Scratch
 _PROJECTION_ROWS = 4096
 # In fewer dimensions, measuring the candidates of a projection costs more than it saves.
 _LEAST_DIM = 256
+_RUN_BYTES = 4 << 20
 
 Values = dict[str, NDArray[np.float64]]
 """Values of some metrics by name, one for each row set."""
@@ -92,6 +93,16 @@ class RowSet:
             return np.empty(0, np.int64), np.empty(0)
         low, high = np.searchsorted(self.rows, [rows[0], rows[-1] + 1])
         return np.searchsorted(rows, self.rows[low:high]), self.weight[low:high]
+
+
+def grid(points: Points) -> list[tuple[int, int]]:
+    """Runs of positions of about 4 MB of float32 vectors, which cover all rows.
+
+    They depend on the dimensions alone, unlike ``points.runs()``, so that sums by run, added in
+    the order of runs, are the same whatever the batches and the memory.
+    """
+    step = max(256, _RUN_BYTES // (4 * points.dim))
+    return [(start, min(start + step, points.rows)) for start in range(0, points.rows, step)]
 
 
 class Search:

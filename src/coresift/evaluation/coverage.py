@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from coresift.clustering.nearest import Centers, closer, nearest, squared_distances
 from coresift.clustering.points import Points
-from coresift.core.exact import Quantum
-from coresift.evaluation.base import Resources, RowSet, Search, Values
+from coresift.evaluation.base import Resources, RowSet, Search, Values, grid
 
 _LARGEST_SLAB = 8192
 _LEAST_SLAB = 256
@@ -42,13 +41,12 @@ def coverage(
     search = Search(targets)
     fits = resources.budget.left() // 8 // (_ELEMENT_BYTES * points.dim)
     slab = max(_LEAST_SLAB, min(_LARGEST_SLAB, fits))
-    quantum = Quantum.covering(2.0 * points.bound, targets.count)
-    units = np.zeros(len(sets))
+    total = np.zeros(len(sets))
     largest = np.zeros(len(sets))
 
     def finish(index: int, squared: NDArray[np.float64]) -> None:
         distance = np.sqrt(squared)
-        units[index] += quantum.sum(distance)
+        total[index] += distance.sum()
         largest[index] = max(largest[index], float(distance.max(initial=0.0)))
 
     passes = list(_passes(sets, slab))
@@ -66,7 +64,7 @@ def coverage(
             if last:
                 running = None
     return {
-        "coverage_mean": np.array([quantum.value(unit) / targets.count for unit in units]),
+        "coverage_mean": total / targets.count,
         "coverage_max": largest,
     }
 
@@ -116,7 +114,7 @@ def _pass(
             least[place] = squared
         return run, [least]
 
-    for run, found in resources.engine.map(task, targets.runs()):
+    for run, found in resources.engine.map(task, grid(targets)):
         if running is not None:
             running[run[0] : run[0] + len(found[0])] = found[0]
         yield run, found

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from coresift.clustering.points import Points, Sample, sample_rows
 from coresift.core import randomness
-from coresift.evaluation.base import Resources, RowSet, Values
+from coresift.evaluation.base import Resources, RowSet, Values, grid
 
 EXACT_ROWS = 10_000
 BANDWIDTH_ROWS = 1_000
@@ -121,7 +121,7 @@ def _exact(
 def _features(
     points: Points, sets: Sequence[RowSet], bandwidth: float, resources: Resources
 ) -> NDArray[np.float64]:
-    """Distance of the mean features; runs and blocks lie on a fixed grid of rows."""
+    """Distance of the mean features."""
     generator = randomness.generator(resources.seed, "evaluate/mmd")
     frequencies = generator.standard_normal((points.dim, FREQUENCIES)) / bandwidth
 
@@ -140,7 +140,7 @@ def _features(
 
     total = np.zeros((1 + len(sets), 2, FREQUENCIES))
     with resources.progress.stage("mmd", points.rows) as stage:
-        for done, sums in resources.engine.map(task, points.runs()):
+        for done, sums in resources.engine.map(task, grid(points)):
             total += sums
             stage.advance(done)
     masses = np.array([rows_of.weight.sum() for rows_of in sets])

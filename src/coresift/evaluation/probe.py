@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from coresift.clustering.points import Points
 from coresift.core import randomness
 from coresift.core.memory import Budget
-from coresift.evaluation.base import Resources, RowSet, Values
+from coresift.evaluation.base import Resources, RowSet, Values, grid
 from coresift.evaluation.labels import Labels
 
 HOLDOUT = 0.2
@@ -212,7 +212,7 @@ def _test(
 
     total = np.zeros(len(models), np.int64)
     with resources.progress.stage("test", points.rows) as stage:
-        for done, right in resources.engine.map(task, points.runs()):
+        for done, right in resources.engine.map(task, grid(points)):
             total += right
             stage.advance(done)
     return total
