@@ -116,7 +116,7 @@ def results(found: Evaluation) -> dict[str, object]:
     return {name: told[name] for name in told if name not in ("seconds", "peak_rss_bytes")}
 
 
-def test_files_threads_and_memory_leave_no_trace(
+def test_files_batches_threads_and_memory_leave_no_trace(
     tmp_path: Path, dump: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resident = []
@@ -131,10 +131,11 @@ def test_files_threads_and_memory_leave_no_trace(
     path = rows_file(tmp_path / "s.parquet", list(range(5, 905, 9)), weight=np.linspace(1, 35, 100))
     expected = results(evaluate(path, full=dump, label="label", threads=1))
     assert results(evaluate(path, full=other, label="label", threads=2)) == expected
+    assert results(evaluate(path, full=dump, label="label", batch_rows=300)) == expected
     tight = current_rss() + (80 << 20)
     found = evaluate(path, full=other, label="label", threads=2, memory=tight, scratch=tmp_path)
     assert results(found) == expected
-    assert resident == [True, True, False]
+    assert resident == [True, True, True, False]
 
 
 def test_more_rows_than_the_exact_mmd_takes(tmp_path: Path) -> None:
@@ -143,7 +144,7 @@ def test_more_rows_than_the_exact_mmd_takes(tmp_path: Path) -> None:
     many = write_dump(tmp_path / "many", table, files=7, row_group_size=300)
     path = rows_file(tmp_path / "s.parquet", list(range(0, 12_000, 60)))
     found = evaluate(path, full=one, label="label", repeats=2, sample=500, threads=1)
-    again = evaluate(path, full=many, label="label", repeats=2, sample=500, threads=2)
+    again = evaluate(path, full=many, label="label", repeats=2, sample=500, batch_rows=1000)
     assert results(found) == results(again)
     assert found.mmd_method == "random_fourier_features"
     assert found.notes[-1] == "mmd: by 2,048 random features, as there are 12,000 rows"

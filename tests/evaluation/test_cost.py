@@ -50,6 +50,19 @@ def test_against_all_distances() -> None:
         assert found["kmeans_cost_error_max"][index] == pytest.approx(max(errors), rel=1e-9)
 
 
+def test_far_from_the_origin() -> None:
+    """Where distances are far smaller than norms."""
+    far = (gaussians(1000, 2, 10) / 8.0 + np.float32(2**17)).astype(np.float32)
+    near = far - np.float32(2**17)
+    sets = [weighted(1000, 100)]
+    with resources() as lent:
+        found = kmeans_cost_error(Rows(far), sets, grouped(far, far[:10]), lent)
+        expected = kmeans_cost_error(Rows(near), sets, grouped(near, near[:10]), lent)
+    # the centers drawn are the same rows; those moved by noise are rounded
+    for name in found:
+        assert found[name] == pytest.approx(expected[name], rel=0.05)
+
+
 @settings(max_examples=8, deadline=None)
 @given(
     step=st.integers(100, 1797),
