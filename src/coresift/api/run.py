@@ -18,7 +18,7 @@ from coresift.core.progress import Progress, Silent
 from coresift.core.size import parse_bytes
 from coresift.engine.base import Engine
 from coresift.engine.local import LocalEngine
-from coresift.io.dump import BATCH_BYTES, Dump, InputOptions, open_dump
+from coresift.io.dump import BATCH_BYTES, RUN_BYTES, Dump, InputOptions, open_dump
 from coresift.io.store import Scratch
 
 # of the budget, for the batch of one worker: it is held encoded, decoded and widened
@@ -161,7 +161,8 @@ class Run:
         dump = open_dump(self.paths, options or self.options)
         dump.rows_at_a_time = self._batch_rows
         share = self.budget.total // (_BATCH_SHARE * self.engine.workers)
-        dump.batch_bytes = max(1 << 20, min(BATCH_BYTES, share))
+        dump.batch_bytes = max(1 << 19, min(BATCH_BYTES, share))
+        dump.run_bytes = max(1 << 22, min(RUN_BYTES, 2 * share))
         return dump
 
     def report(self) -> dict[str, Any]:

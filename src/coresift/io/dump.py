@@ -21,7 +21,9 @@ from coresift.io.layout import VectorColumn
 
 _FOOTER_THREADS = 16
 _SHARD_BYTES = 64 << 20
-BATCH_BYTES = 8 << 20
+# small batches are decoded into memory that the one before has just left
+BATCH_BYTES = 2 << 20
+RUN_BYTES = 16 << 20
 _SAMPLE_ROWS = 1000
 
 
@@ -98,6 +100,8 @@ class Dump:
         Rows of a batch; None chooses by their width.
     batch_bytes : int
         Size of a batch, where its rows are not given.
+    run_bytes : int
+        Size of a run of decoded vectors, likewise.
     """
 
     tables: list[TableFile]
@@ -105,6 +109,7 @@ class Dump:
     sidecar: list[NpyTable] = field(default_factory=list)
     rows_at_a_time: int | None = None
     batch_bytes: int = BATCH_BYTES
+    run_bytes: int = RUN_BYTES
 
     @cached_property
     def fingerprint(self) -> Fingerprint:

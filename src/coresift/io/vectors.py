@@ -123,7 +123,7 @@ class Vectors:
         self.rows = dump.rows
         self._store = store
         self._step = dump.rows_at_a_time
-        self._chunk = 2 * dump.batch_bytes
+        self._run_bytes = dump.run_bytes
         self._cosine = dump.options.metric == "cosine"
         self.kept = None
         if any(result.kept is not None for result in results):
@@ -146,7 +146,7 @@ class Vectors:
 
     def runs(self) -> list[tuple[int, int]]:
         """Runs of rows ``(start, stop)``: a batch, or about 16 MB of float32 vectors."""
-        step = self._step or max(256, self._chunk // (4 * self.dim))
+        step = self._step or max(256, self._run_bytes // (4 * self.dim))
         return [(start, min(start + step, self.rows)) for start in range(0, self.rows, step)]
 
     def read(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
