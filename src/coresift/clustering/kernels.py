@@ -132,7 +132,8 @@ class Blas:
         if start not in self._done:
             self._kept.write(start, self._projection.rows(block))
             self._done.add(start)
-        return self._kept.read(start, stop)
+        kept: NDArray[np.float32] = self._kept.read(start, stop)
+        return kept
 
     def _keep(self) -> None:
         size = self._points.rows * self._projection.width * 4

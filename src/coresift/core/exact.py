@@ -37,8 +37,9 @@ class Quantum:
 
     def round(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
         """Terms in units: integers held as float64, which may be added in any order."""
-        scaled = np.multiply(values, 1.0 / self.unit, dtype=np.float64)
-        return np.rint(scaled, out=scaled)
+        scaled: NDArray[np.float64] = np.multiply(values, 1.0 / self.unit, dtype=np.float64)
+        np.rint(scaled, out=scaled)
+        return scaled
 
     def sum(self, values: NDArray[np.floating]) -> float:
         """Sum of the terms, in units; add such sums freely, then call :meth:`value`."""

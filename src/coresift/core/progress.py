@@ -30,6 +30,6 @@ class Silent:
     """Progress that nobody watches."""
 
     @contextmanager
-    def stage(self, name: str, rows: int) -> Iterator[Stage]:
+    def stage(self, name: str, rows: int) -> Iterator[Stage]:  # noqa: ARG002
         """Open a stage that reports nothing."""
         yield _SilentStage()

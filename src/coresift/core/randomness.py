@@ -58,7 +58,8 @@ def bits(seed: int, purpose: str, rows: NDArray[np.int64]) -> NDArray[np.uint64]
 
 def uniform(seed: int, purpose: str, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """A uniform number in the open interval (0, 1) per row, float64, on a grid of 2^-52."""
-    return ((bits(seed, purpose, rows) >> np.uint64(12)) + 0.5) * 2.0**-52
+    steps = (bits(seed, purpose, rows) >> np.uint64(12)).astype(np.float64)
+    return (steps + 0.5) * 2.0**-52
 
 
 def generator(seed: int, purpose: str, index: int = 0) -> np.random.Generator:

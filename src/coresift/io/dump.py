@@ -263,9 +263,7 @@ def _field_bytes(field: pa.Field) -> int:
         return 16
 
 
-def open_dump(
-    paths: Sequence[str | os.PathLike[str]], options: InputOptions | None = None
-) -> Dump:
+def open_dump(paths: Sequence[str | os.PathLike[str]], options: InputOptions | None = None) -> Dump:
     """Read the footers of a dump.
 
     Raises

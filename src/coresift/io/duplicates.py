@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +55,7 @@ class Digests:
         self._store = RowStore(rows, _DIGEST_BYTES, np.dtype(np.uint8), None if held else scratch)
         self._known = np.zeros(rows, np.bool_)
 
-    def add(self, start: int, vectors: NDArray[np.generic], use: NDArray[np.bool_]) -> None:
+    def add(self, start: int, vectors: NDArray[Any], use: NDArray[np.bool_]) -> None:
         """Take in consecutive rows from ``start``, of which those in ``use`` count."""
         digests = np.zeros((len(vectors), _DIGEST_BYTES), np.uint8)
         unsigned = np.ascontiguousarray(vectors + vectors.dtype.type(0))

@@ -34,14 +34,14 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Pow: lambda a, b: pc.power(_float(a), b),
 }
 _FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
-    "abs": (1, lambda a: pc.abs(a)),
+    "abs": (1, pc.abs),
     "exp": (1, lambda a: pc.exp(_float(a))),
     "log": (1, lambda a: pc.ln(_float(a))),
     "sqrt": (1, lambda a: pc.sqrt(_float(a))),
-    "min": (2, lambda a, b: pc.min_element_wise(a, b)),
-    "max": (2, lambda a, b: pc.max_element_wise(a, b)),
-    "length": (1, lambda a: pc.utf8_length(a)),
-    "lower": (1, lambda a: pc.utf8_lower(a)),
+    "min": (2, pc.min_element_wise),
+    "max": (2, pc.max_element_wise),
+    "length": (1, pc.utf8_length),
+    "lower": (1, pc.utf8_lower),
     "startswith": (2, lambda a, b: pc.starts_with(a, _text(b))),
     "contains": (2, lambda a, b: pc.match_substring(a, _text(b))),
 }
@@ -111,7 +111,7 @@ def parse(text: str, schema: pa.Schema, option: str) -> tuple[pc.Expression, lis
         reason = error.msg if isinstance(error, SyntaxError) else str(error)
         raise ParameterError(
             f"{option} {text!r} cannot be read: {reason}",
-            hint=f"write for example {option} \"label == 3 and score > 0.5\"",
+            hint=f'write for example {option} "label == 3 and score > 0.5"',
         ) from None
     if not isinstance(expression, pc.Expression) or not columns:
         raise ParameterError(f"{option} {text!r} names no column")
@@ -136,7 +136,7 @@ class _Translator(ast.NodeVisitor):
     def generic_visit(self, node: ast.AST) -> Any:
         raise ValueError(f"{ast.unparse(node)!r} is not understood here")
 
-    def visit_Name(self, node: ast.Name) -> Any:  # noqa: N802
+    def visit_Name(self, node: ast.Name) -> Any:
         name = self.quoted.get(node.id, node.id)
         if name not in self.schema.names:
             known = ", ".join(self.schema.names[:12])
@@ -146,15 +146,15 @@ class _Translator(ast.NodeVisitor):
         self.columns[name] = None
         return pc.field(name)
 
-    def visit_Constant(self, node: ast.Constant) -> Any:  # noqa: N802
+    def visit_Constant(self, node: ast.Constant) -> Any:
         return node.value
 
-    def visit_List(self, node: ast.List | ast.Tuple) -> Any:  # noqa: N802
+    def visit_List(self, node: ast.List | ast.Tuple) -> Any:
         return [self.visit(item) for item in node.elts]
 
     visit_Tuple = visit_List  # noqa: N815
 
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> Any:  # noqa: N802
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> Any:
         value = self.visit(node.operand)
         if isinstance(node.op, ast.Not):
             return ~value
@@ -162,13 +162,13 @@ class _Translator(ast.NodeVisitor):
             return pc.negate(value) if isinstance(value, pc.Expression) else -value
         return self.generic_visit(node)
 
-    def visit_BoolOp(self, node: ast.BoolOp) -> Any:  # noqa: N802
+    def visit_BoolOp(self, node: ast.BoolOp) -> Any:
         result, *rest = [self.visit(value) for value in node.values]
         for value in rest:
             result = result & value if isinstance(node.op, ast.And) else result | value
         return result
 
-    def visit_BinOp(self, node: ast.BinOp) -> Any:  # noqa: N802
+    def visit_BinOp(self, node: ast.BinOp) -> Any:
         operation = _ARITHMETIC.get(type(node.op))
         if operation is None:
             return self.generic_visit(node)
@@ -177,7 +177,7 @@ class _Translator(ast.NodeVisitor):
             left = pc.scalar(left)
         return operation(left, right)
 
-    def visit_Compare(self, node: ast.Compare) -> Any:  # noqa: N802
+    def visit_Compare(self, node: ast.Compare) -> Any:
         left = self.visit(node.left)
         result: Any = None
         for operator, comparator in zip(node.ops, node.comparators, strict=True):
@@ -199,7 +199,7 @@ class _Translator(ast.NodeVisitor):
             raise ValueError("only None can follow 'is'")
         return compare(left, right)
 
-    def visit_Call(self, node: ast.Call) -> Any:  # noqa: N802
+    def visit_Call(self, node: ast.Call) -> Any:
         name = node.func.id if isinstance(node.func, ast.Name) else ast.unparse(node.func)
         arity, function = _FUNCTIONS.get(name, (0, None))
         if function is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import glob
+import itertools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ class FileRef:
     @property
     def local(self) -> bool:
         """Whether the file is on this machine's file system."""
-        return self.filesystem.type_name == "local"
+        return bool(self.filesystem.type_name == "local")
 
     @property
     def suffix(self) -> str:
@@ -81,7 +82,7 @@ def resolve(paths: Sequence[str | os.PathLike[str]], *, formats: bool = True) ->
     if not found:
         raise InputError("no input was given", hint="name files, directories, globs or URIs")
     found.sort(key=lambda ref: os.fsencode(ref.name))
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in itertools.pairwise(found):
         if before.name == after.name:
             raise InputError(
                 f"{after.name}: given twice", hint="name each file once; directories overlap"
@@ -129,7 +130,7 @@ def _resolve_local(text: str) -> list[FileRef]:
                 )
             return [ref(child) for child in below]
         if glob.has_magic(text):
-            matches = [Path(match) for match in glob.glob(text, recursive=True)]
+            matches = [Path(match) for match in glob.glob(text, recursive=True)]  # noqa: PTH207
             files = [ref(match) for match in matches if match.is_file()]
             if not files:
                 raise InputError(f"{text}: no file matches this pattern")

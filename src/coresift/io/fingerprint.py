@@ -37,7 +37,7 @@ class Fingerprint:
     @classmethod
     def of(cls, tables: Sequence[TableFile]) -> Fingerprint:
         """Fingerprint of files in order."""
-        files = tuple(
+        files: tuple[dict[str, Any], ...] = tuple(
             {
                 "path": table.ref.name,
                 "bytes": table.ref.size,

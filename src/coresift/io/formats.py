@@ -185,9 +185,9 @@ class IpcTable:
             return pa.ipc.open_file(pa.memory_map(self.ref.path))
         return pa.ipc.open_file(self.ref.filesystem.open_input_file(self.ref.path))
 
-    def group_bytes(self, group: int, columns: Sequence[str]) -> int:
+    def group_bytes(self, group: int, columns: Sequence[str]) -> int:  # noqa: ARG002
         """Bytes of a record batch, all columns."""
-        return self._bytes[group]
+        return int(self._bytes[group])
 
     def batches(
         self, columns: Sequence[str], groups: Sequence[int], rows: int
@@ -260,9 +260,9 @@ class NpyTable:
                 digest.update(np.ascontiguousarray(array[row]).tobytes())
         return digest.hexdigest()[:32]
 
-    def group_bytes(self, group: int, columns: Sequence[str]) -> int:
+    def group_bytes(self, group: int, columns: Sequence[str]) -> int:  # noqa: ARG002
         """Bytes of a run of rows."""
-        return self.groups[group] * self.width * self.kind.itemsize
+        return int(self.groups[group] * self.width * self.kind.itemsize)
 
     def slice(self, start: int, stop: int) -> np.ndarray[Any, Any]:
         """Rows ``start`` to ``stop``, read (not mapped, which would count as resident)."""

@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 
 from coresift.core.errors import InputError, ParameterError
 
-DTYPES = {"float16": pa.float16(), "float32": pa.float32(), "float64": pa.float64(), "int8": pa.int8()}
+DTYPES = {
+    "float16": pa.float16(),
+    "float32": pa.float32(),
+    "float64": pa.float64(),
+    "int8": pa.int8(),
+}
 _MAJORITY = 0.5
 
 NULL, LENGTH, NOT_FINITE, ZERO = 1, 2, 3, 4

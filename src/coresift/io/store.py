@@ -7,7 +7,7 @@ import tempfile
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +65,7 @@ class Scratch:
         while self._open:
             os.close(self._open.pop())
 
-    def __enter__(self) -> Scratch:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -131,7 +131,7 @@ class RowStore:
             target[:] = values
 
     def _transfer(self, values: NDArray[Any], start: int, call: object) -> None:
-        raw = memoryview(values).cast("B") if values.size else memoryview(b"")
+        raw = values.data.cast("B") if values.size else memoryview(b"")
         offset = start * self._row_bytes
         done = 0
         while done < len(raw):

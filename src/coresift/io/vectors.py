@@ -242,8 +242,7 @@ def ingest(
             if good.any():
                 store.write(batch.start, batch.vectors)
                 largest = float(batch.squared[good].max())
-                if largest > bound:
-                    bound = largest
+                bound = max(bound, largest)
         return _Ingested(shard.rows, None if kept.all() else kept, dropped, None, bound)
 
     results: list[_Ingested] = []
