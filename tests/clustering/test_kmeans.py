@@ -118,6 +118,17 @@ def test_the_final_pass_gives_sizes_costs_and_medoids() -> None:
         assert assigning.medoid[cluster] == members[squared[members].argmin()]
 
 
+def test_costs_are_right_far_from_the_origin() -> None:
+    vectors = (digits()[0] + np.float32(3e4)).astype(np.float32)
+    centroids = vectors[:40].copy()
+    assigning = Assigning(Rows(vectors), centroids, None, LocalEngine(1), Silent())
+    for _ in assigning:
+        pass
+    labels, squared = brute_force(vectors, centroids)
+    expected = np.bincount(labels, weights=squared, minlength=40)
+    assert np.allclose(assigning.cost, expected, rtol=1e-10)
+
+
 def test_unit_rows_give_unit_centroids() -> None:
     from coresift.clustering.kmeans import fit
     from coresift.core.memory import Budget

@@ -120,7 +120,7 @@ def test_same_whatever_the_threads_files_groups_and_shards(
     assert _same(first, _choose(method, tmp_path / "c", files=12))
     monkeypatch.setattr(dump_module, "_SHARD_BYTES", 1)
     assert _same(first, _choose(method, tmp_path / "d", files=3, groups=17))
-    monkeypatch.setattr(dump_module, "_BATCH_BYTES", 1)
+    monkeypatch.setattr(dump_module.Dump, "batch_rows", lambda self, columns: 7)
     monkeypatch.setattr(base_module, "_RANGE_ROWS", 99)
     assert _same(first, _choose(method, tmp_path / "e", groups=ROWS))
 
@@ -145,7 +145,7 @@ def test_options_keep_to_it_too(
     first = choose(name, _dump(tmp_path / "a"), 60, params, threads=1)
     monkeypatch.setattr(dump_module, "_SHARD_BYTES", 1)
     assert _same(first, choose(name, _dump(tmp_path / "b", files=5, groups=17), 60, params))
-    monkeypatch.setattr(dump_module, "_BATCH_BYTES", 1)
+    monkeypatch.setattr(dump_module.Dump, "batch_rows", lambda self, columns: 7)
     monkeypatch.setattr(strata_module, "_SLACK", 10)
     monkeypatch.setattr(smallest_module, "_SLACK", 0)
     assert _same(first, choose(name, _dump(tmp_path / "c", groups=ROWS), 60, params))

@@ -73,8 +73,6 @@ def show_evaluation(facts: Mapping[str, Any]) -> None:
         rows.append([name, f"{metric['value']:.4g}", spread, metric["better"]])
     show_facts({"rows": f"{facts['rows_subset']:,} of {facts['rows_full']:,}"})
     show_table(["metric", "subset", "uniform", "better"], rows)
-    if "probe_accuracy_full" in facts:
-        show_facts({"probe_accuracy_full": facts["probe_accuracy_full"]})
     show_facts({}, facts.get("notes", ()))
 
 

@@ -23,7 +23,7 @@ class _Run:
     rows: NDArray[np.int64]
     labels: NDArray[np.int32]
     distance: NDArray[np.float32]
-    cost: NDArray[np.float64]
+    cost: tuple[NDArray[np.float64], NDArray[np.float64]]
     medoid: tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float64]]
 
 
@@ -63,22 +63,26 @@ class Assigning:
         self._engine = engine
         self._progress = progress
         reach = float(np.sqrt(np.square(centroids, dtype=np.float64).sum(axis=1).max()))
+        # two units: far from the origin one alone would round distances away
         self._quantum = Quantum.covering((points.bound + reach) ** 2, points.count)
+        self._fine = Quantum.covering(self._quantum.unit, points.count)
         k = len(centroids)
         self.size = np.zeros(k, np.int64)
         self.medoid = np.full(k, -1, np.int64)
         self._units = np.zeros(k)
+        self._fine_units = np.zeros(k)
         self._nearest = np.full(k, np.inf)
 
     @property
     def cost(self) -> NDArray[np.float64]:
         """Sum of squared distances of each cluster, shape (k,)."""
-        return self._units * self._quantum.unit
+        return self._units * self._quantum.unit + self._fine_units * self._fine.unit
 
     @property
     def total_cost(self) -> float:
         """Sum of squared distances of all rows; exact sums, so free of any order."""
-        return self._quantum.value(float(self._units.sum()))
+        coarse, fine = float(self._units.sum()), float(self._fine_units.sum())
+        return self._quantum.value(coarse) + self._fine.value(fine)
 
     def __iter__(self) -> Iterator[Assignments]:
         centers = Centers.prepare(self._centroids) if self._labels is None else None
@@ -91,9 +95,9 @@ class Assigning:
             else:
                 labels = nearest(block, centers)
             squared = squared_distances(block, self._centroids, labels)
-            cost: NDArray[np.float64] = np.bincount(
-                labels, weights=self._quantum.round(squared), minlength=len(self._centroids)
-            ).astype(np.float64)
+            units = self._quantum.round(squared)
+            rest = self._fine.round(squared - units * self._quantum.unit)
+            cost = (self._by_cluster(labels, units), self._by_cluster(labels, rest))
             order = np.lexsort((rows, squared, labels))
             first = order[np.r_[True, np.diff(labels[order]) != 0]] if len(order) else order
             medoid = (labels[first], rows[first], squared[first])
@@ -106,9 +110,16 @@ class Assigning:
                 stage.advance(result.positions)
                 yield Assignments(result.rows, result.labels, result.distance)
 
+    def _by_cluster(
+        self, labels: NDArray[np.int32], units: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        sums = np.bincount(labels, weights=units, minlength=len(self.size))
+        return sums.astype(np.float64, copy=False)
+
     def _add(self, run: _Run) -> None:
         self.size += np.bincount(run.labels, minlength=len(self.size))
-        self._units += run.cost
+        self._units += run.cost[0]
+        self._fine_units += run.cost[1]
         clusters, rows, squared = run.medoid
         nearer = squared < self._nearest[clusters]
         self._nearest[clusters[nearer]] = squared[nearer]
