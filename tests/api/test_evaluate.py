@@ -188,10 +188,13 @@ def test_the_selections_reading_is_followed(tmp_path: Path, dump: Path) -> None:
     with pytest.raises(InputError) as caught:
         evaluate(path, full=dump, where="label < 4")
     assert caught.value.message.startswith(f"{path}: row ")
-    first = dump / "emb-000.parquet"
-    assert caught.value.message.endswith(
-        f"rows that --where and --invalid keep of {first} (and 2 more)"
-    )
+    kept, first = int((digits()[1] < 4).sum()), dump / "emb-000.parquet"
+    rest = f"not among the {kept:,} rows that --where and --invalid keep of {first} (and 2 more)"
+    assert caught.value.message.endswith(f" more are {rest}")
+    alone = rows_file(tmp_path / "alone.parquet", [0, 4])
+    with pytest.raises(InputError) as caught:
+        evaluate(alone, full=dump, where="label < 4")
+    assert caught.value.message == f"{alone}: row 4 is {rest}"
 
 
 def test_which_clustering_is_used(tmp_path: Path, dump: Path) -> None:
@@ -302,7 +305,7 @@ def test_what_is_refused(tmp_path: Path, dump: Path) -> None:
     ]
     for message, columns in tables:
         pq.write_table(
-            pa.table({name: pa.array(values) for name, values in columns.items()}),  # type: ignore[arg-type]
+            pa.table({name: pa.array(values) for name, values in columns.items()}),
             tmp_path / "x.parquet",
         )
         with pytest.raises(InputError) as caught:

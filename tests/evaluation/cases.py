@@ -39,5 +39,5 @@ def grouped(array: NDArray[np.float32], centroids: NDArray[np.float32], sets: in
     """Rows by their nearest centroids."""
     labels, squared = brute_force(array, centroids)
     size = np.bincount(labels, minlength=len(centroids)).astype(np.int64)
-    cost = np.bincount(labels, squared, minlength=len(centroids))
+    cost = np.bincount(labels, squared, minlength=len(centroids)).astype(np.float64)
     return Grouping(centroids, size, cost, np.zeros((sets, len(centroids)), np.bool_))

@@ -40,7 +40,7 @@ def test_smaller_errors_and_distances_are_better() -> None:
 )
 def test_rows_within_runs(everything: set[int], chosen: set[int], cuts: list[int]) -> None:
     rows = np.array(sorted(everything & chosen), np.int64)
-    rows_of = RowSet(rows, rows + 0.5)
+    rows_of = RowSet(rows, rows.astype(np.float64) + 0.5)
     found: list[int] = []
     for low, high in zip([0, *sorted(cuts)], [*sorted(cuts), 301], strict=True):
         run = np.array([row for row in sorted(everything) if low <= row < high], np.int64)

@@ -10,6 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from coresift.core import randomness
+from coresift.core.memory import Budget
 from coresift.evaluation import probe as module
 from coresift.evaluation.base import RowSet
 from coresift.evaluation.labels import Labels
@@ -132,6 +133,21 @@ def test_a_small_budget_is_told() -> None:
         _, notes = probe(Rows(array), [weighted(2000, 50)], labels_of(codes), lent)
     assert notes[1].startswith("probe: probe_accuracy_full is of 512 of 1,")
     assert notes[1].endswith(" rows, drawn uniformly, which is what --memory holds")
+
+
+def test_what_else_is_held_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LEAST_ROWS", 64)
+    points, sets, labels = Rows(ARRAY), [weighted(1797, 400)], labels_of(CLASSES)
+    # room for a quarter of 4 MB: 512 rows of 64 features and 10 classes
+    with resources(memory=(132 << 20)) as lent:
+        found, notes = probe(points, sets, labels, lent)
+        monkeypatch.setattr(Budget, "left", lambda _: 0)
+        again, told = probe(points, sets, labels, lent)
+    assert "probe: probe_accuracy_full is of 512 of 1," in notes[-1]
+    assert told == notes
+    assert {name: values.tolist() for name, values in again.items()} == {
+        name: values.tolist() for name, values in found.items()
+    }
 
 
 def test_nothing_to_learn(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from coresift.evaluation.coverage import coverage
 from coresift.evaluation.grouping import Grouping
 from coresift.evaluation.labels import Labels, check_label, read_labels
 from coresift.evaluation.mmd import Mmd, mmd
-from coresift.evaluation.probe import probe
+from coresift.evaluation.probe import probe, training_bytes
 from coresift.evaluation.subset import SubsetFile
 from coresift.io.dump import Dump, InputOptions
 from coresift.io.provenance import Provenance
@@ -150,7 +150,7 @@ def evaluate(
             clustering: SavedClustering | None = given
         else:
             clustering = _selected_with(dump, chosen.provenance, notes)
-        sets, vectors = _row_sets(run, dump, chosen, repeats, notes)
+        sets, vectors = _row_sets(run, dump, chosen, repeats, notes, probed=label is not None)
         if clustering is not None and clustering.rows != vectors.count:
             raise MismatchError(
                 f"{clustering.path}: {clustering.rows:,} rows are clustered, expected the "
@@ -218,10 +218,10 @@ def _difference(dump: Dump, theirs: InputOptions) -> str | None:
     mine = dump.options
     if mine.embedding != theirs.embedding and dump.embedding.name != _embedding(dump, theirs):
         return f"--embedding {(_embedding(dump, theirs) or theirs.embedding)!r}"
-    for name in ("where", "metric"):
+    for name in ("embedding_dtype", "where", "metric"):
         if getattr(mine, name) != getattr(theirs, name):
-            value = getattr(theirs, name)
-            return f"no --{name}" if value is None else f"--{name} {value!r}"
+            value, option = getattr(theirs, name), f"--{name.replace('_', '-')}"
+            return f"no {option}" if value is None else f"{option} {value!r}"
     return None
 
 
@@ -271,12 +271,14 @@ def _selected_with(
 
 
 def _row_sets(
-    run: Run, dump: Dump, chosen: SubsetFile, repeats: int, notes: list[str]
+    run: Run, dump: Dump, chosen: SubsetFile, repeats: int, notes: list[str], *, probed: bool
 ) -> tuple[list[RowSet], Vectors]:
     """Vectors of the full data; the subset, and uniform subsets of its size."""
     held = _ROW_BYTES * dump.rows + _SET_ROW_BYTES * chosen.dump.rows * (1 + repeats)
     run.budget.require(held, f"an evaluation of {dump.rows:,} rows")
     reserve = held + _RUN_BYTES * run.engine.workers
+    if probed:
+        reserve += training_bytes(dump.rows, dump.embedding.dim, run.budget)
     with run.clock.stage("read"):
         vectors = ingest(dump, run.engine, run.budget, run.scratch, run.progress, reserve=reserve)
         subset = chosen.read(vectors, dump.source)

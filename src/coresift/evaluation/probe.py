@@ -19,6 +19,9 @@ HOLDOUT = 0.2
 MOST_ROWS = 100_000
 MOST_CLASSES = 1_000
 _LEAST_ROWS = 512
+# of the budget, when what the process takes by itself is off
+_SHARE = 4
+_PROCESS_BYTES = 128 << 20
 _ITERATIONS = 300
 _TILE = 1_024
 
@@ -48,7 +51,8 @@ class _Model:
         """Class of each row; -1 where nothing was learnt."""
         if not len(self.classes):
             return np.full(len(block), -1, np.int64)
-        return self.classes[(block @ self.weights + self.offset).argmax(axis=1)]
+        best: NDArray[np.int64] = (block @ self.weights + self.offset).argmax(axis=1)
+        return np.take(self.classes, best)
 
 
 def probe(
@@ -60,7 +64,7 @@ def probe(
     are standardised by the weighted mean and deviation of the training rows; weights are scaled
     to a mean of 1, so that the penalty (scikit-learn's default, C=1) means the same for every
     set. ``probe_accuracy_full`` is that of training on all rows not held out, or on 100,000 of
-    them drawn uniformly.
+    them drawn uniformly, or on fewer where the budget does not hold so many.
 
     Parameters
     ----------
@@ -113,11 +117,24 @@ def _held_out(rows: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
     return randomness.uniform(seed, "evaluate/holdout", rows) < HOLDOUT
 
 
+def training_bytes(rows: int, dim: int, budget: Budget) -> int:
+    """What training may take, of a dump of ``rows`` rows."""
+    return min(_share(budget), min(rows, MOST_ROWS) * _row_bytes(dim, MOST_CLASSES))
+
+
+def _share(budget: Budget) -> int:
+    # of the whole, not of what is left: that varies from run to run, and would the result
+    return max(0, budget.total - _PROCESS_BYTES) // _SHARE
+
+
+def _row_bytes(dim: int, classes: int) -> int:
+    # features in float32 and float64, and the solver's scores of each class
+    return dim * (4 + 8) + classes * 8 * 4
+
+
 def _limit(dim: int, classes: int, budget: Budget) -> int:
     """Rows to train on at most: 100,000, or the power of two below what the budget holds."""
-    # features in float32 and float64, and the solver's scores of each class
-    row = dim * (4 + 8) + classes * 8 * 4
-    fits = max(_LEAST_ROWS, budget.left() * 3 // 4 // row)
+    fits = max(_LEAST_ROWS, _share(budget) // _row_bytes(dim, classes))
     return MOST_ROWS if fits >= MOST_ROWS else int(1 << (fits.bit_length() - 1))
 
 

@@ -152,8 +152,10 @@ class SubsetFile:
         if vectors.kept is not None:
             left_out = ids[~vectors.kept[ids]]
             if len(left_out):
+                more = len(left_out) - 1
+                which = f"row {left_out[0]}" + (f" and {more:,} more are" if more else " is")
                 raise InputError(
-                    f"{self.path}: row {left_out[0]} and {len(left_out) - 1:,} more are not among "
-                    f"the {vectors.count:,} rows that --where and --invalid keep of {full}",
+                    f"{self.path}: {which} not among the {vectors.count:,} rows that --where and "
+                    f"--invalid keep of {full}",
                     hint="evaluate with the --where and --invalid that the rows were chosen with",
                 )
