@@ -9,13 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from coresift.clustering import nearest as module
-from coresift.clustering.nearest import (
-    Centers,
-    closer,
-    nearest,
-    nearest_again,
-    squared_distances,
-)
+from coresift.clustering.distances import squared_distances
+from coresift.clustering.nearest import Centers, closer, nearest, nearest_again
 from coresift.clustering.projection import Projection
 from tests.clustering.rows import brute_force
 from tests.data import digits

@@ -6,6 +6,7 @@ import importlib.util
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -122,7 +123,8 @@ class Blas:
         if before is None:
             return None
         squared = np.square(centroids.astype(np.float64) - before).sum(axis=1)
-        return (np.sqrt(squared) * _OUTWARDS).astype(np.float32)
+        moved: NDArray[np.float32] = (np.sqrt(squared) * _OUTWARDS).astype(np.float32)
+        return moved
 
     def _project(
         self, start: int, stop: int, block: NDArray[np.float32]
@@ -249,7 +251,9 @@ def _import_faiss() -> Any:
 
 def gpu_count() -> int:
     """GPUs that faiss can use; 0 without faiss-gpu."""
-    if importlib.util.find_spec("faiss") is None:
+    # faiss is slow to import: not where there is no driver that it could use
+    driver = Path("/dev/dxg").exists() or any(Path("/dev").glob("nvidia*"))
+    if not driver or importlib.util.find_spec("faiss") is None:
         return 0
     import faiss
 

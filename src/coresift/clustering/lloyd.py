@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from coresift.clustering.distances import squared_distances
 from coresift.clustering.kernels import Kernel, Search
-from coresift.clustering.nearest import squared_distances
 from coresift.clustering.points import Points
 from coresift.clustering.sums import ClusterSums, moved_rows
 from coresift.core import randomness

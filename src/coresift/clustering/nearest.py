@@ -11,42 +11,21 @@ or the processor.
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coresift.clustering.distances import rough_distances, squared_distances, workspace
 from coresift.clustering.projection import Projection
 
 _SCORE_BYTES = 4 << 20
-_DIRECT_ELEMENTS = 1 << 16
-_ROUGH_ELEMENTS = 1 << 18
 _PAIRS = 8192
 _MANY = 24
 _TILE_ROWS = 1024
 _TILE_CENTERS = 1024
 _TINY = np.float32(1e-30)
-
-
-class Workspace(threading.local):
-    """Arrays that a thread uses again: fresh large arrays cost a page fault each 4 kB."""
-
-    def __init__(self) -> None:
-        self._held: dict[str, NDArray[Any]] = {}
-
-    def take(self, name: str, shape: tuple[int, ...], dtype: type = np.float32) -> NDArray[Any]:
-        """Return an array of the shape with any content, valid until the name is taken again."""
-        size = int(np.prod(shape))
-        held = self._held.get(name)
-        if held is None or held.size < size or held.dtype != dtype:
-            held = self._held[name] = np.empty(size, dtype)
-        return held[:size].reshape(shape)
-
-
-_workspace = Workspace()
 
 
 @dataclass(frozen=True)
@@ -120,7 +99,7 @@ def nearest(
         heads = _projected(rows, centers, projected, start)
         scores = _scores(heads, centers)
         guess = scores.argmax(axis=1).astype(np.int32)
-        rough = _rough_distances(rows, centers.points, guess)
+        rough = rough_distances(rows, centers.points, guess)
         found = _above(scores, _bar(centers, heads[:, -1], rough), guess)
         labels[part], rough = _settle(rows, centers, guess, rough, *found)
         if upper is not None:
@@ -165,7 +144,7 @@ def nearest_again(
             continue
         unsure = np.unique(row)
         rough = np.empty(len(rows), np.float32)
-        rough[unsure] = _rough_distances(rows, centers.points, near[unsure], unsure)
+        rough[unsure] = rough_distances(rows, centers.points, near[unsure], unsure)
         bar[unsure] = _bar(centers, heads[unsure, -1], rough[unsure])
         still = score >= bar[row]
         found, rough = _settle(rows, centers, near, rough, row[still], label[still])
@@ -213,7 +192,7 @@ def closer(
         if not len(maybe):
             continue
         rows, guess = block[start + maybe], guess[maybe]
-        rough = _rough_distances(rows, centers.points, guess)
+        rough = rough_distances(rows, centers.points, guess)
         bars = bars[maybe]
         found = _above(
             scores[maybe], _bar(centers, heads[maybe, -1], np.minimum(rough, bars)), guess
@@ -239,53 +218,9 @@ def count_candidates(block: NDArray[np.float32], centers: Centers) -> float:
         heads = centers.projection.rows(rows)
         scores = _scores(heads, centers)
         guess = scores.argmax(axis=1).astype(np.int32)
-        bar = _bar(centers, heads[:, -1], _rough_distances(rows, centers.points, guess))
+        bar = _bar(centers, heads[:, -1], rough_distances(rows, centers.points, guess))
         count += int(np.count_nonzero(scores >= bar[:, None]))
     return max(1.0, count / len(block))
-
-
-def squared_distances(
-    block: NDArray[np.float32], points: NDArray[np.float32], labels: NDArray[np.int32]
-) -> NDArray[np.float64]:
-    """Squared distance of each row to the point of its label, in float64, row by row."""
-    result = np.empty(len(block), np.float64)
-    dim = block.shape[1]
-    step = max(1, _DIRECT_ELEMENTS // dim)
-    wide = _workspace.take("wide", (min(step, len(block)), dim), np.float64)
-    gathered = _workspace.take("gathered", (min(step, len(block)), dim))
-    for start in range(0, len(block), step):
-        rows = block[start : start + step]
-        difference, point = wide[: len(rows)], gathered[: len(rows)]
-        np.take(points, labels[start : start + step], axis=0, out=point, mode="clip")
-        np.copyto(difference, rows)
-        np.subtract(difference, point, out=difference)
-        np.multiply(difference, difference, out=difference)
-        np.add.reduce(difference, axis=1, out=result[start : start + step])
-    return result
-
-
-def _rough_distances(
-    block: NDArray[np.float32],
-    points: NDArray[np.float32],
-    labels: NDArray[np.int32],
-    rows: NDArray[np.int64] | None = None,
-) -> NDArray[np.float32]:
-    """Squared distances in float32, of all rows of the block or of some (with repeats)."""
-    result = np.empty(len(labels), np.float32)
-    dim = block.shape[1]
-    step = max(1, _ROUGH_ELEMENTS // dim)
-    room = _workspace.take("rough", (2, min(step, len(labels)), dim))
-    for start in range(0, len(labels), step):
-        part = slice(start, start + step)
-        difference, gathered = room[:, : len(labels[part])]
-        np.take(points, labels[part], axis=0, out=difference, mode="clip")
-        if rows is None:
-            gathered = block[part]
-        else:
-            np.take(block, rows[part], axis=0, out=gathered, mode="clip")
-        np.subtract(gathered, difference, out=difference)
-        np.einsum("ij,ij->i", difference, difference, out=result[part])
-    return result
 
 
 def _block_rows(k: int) -> int:
@@ -303,7 +238,7 @@ def _projected(
 
 def _scores(heads: NDArray[np.float32], centers: Centers) -> NDArray[np.float32]:
     """Bounds of -d^2 / 2 from above, a workspace."""
-    scores: NDArray[np.float32] = _workspace.take("scores", (len(heads), centers.k))
+    scores: NDArray[np.float32] = workspace.take("scores", (len(heads), centers.k))
     np.matmul(heads, centers.weights, out=scores)
     return scores
 
@@ -341,8 +276,8 @@ def _search_tiles(
     for low in range(0, centers.k, _TILE_CENTERS):
         weights = centers.weights[:, low : low + _TILE_CENTERS]
         shape = (len(heads), weights.shape[1])
-        scores = np.matmul(heads, weights, out=_workspace.take("tile", shape))
-        over = _workspace.take("over", shape, np.bool_)
+        scores = np.matmul(heads, weights, out=workspace.take("tile", shape))
+        over = workspace.take("over", shape, np.bool_)
         found = np.flatnonzero(np.greater_equal(scores, bar[:, None], out=over))
         row, column = np.divmod(found, shape[1])
         rows.append(row)
@@ -370,9 +305,9 @@ def _settle(
         return guess, rough
     if len(row) > _MANY * len(rows) and centers.projection.basis is not None:
         found = nearest(rows, centers.in_full)
-        return found, _rough_distances(rows, centers.points, found)
+        return found, rough_distances(rows, centers.points, found)
     unsure = np.unique(row)
-    distance = np.concatenate([rough[unsure], _rough_distances(rows, centers.points, label, row)])
+    distance = np.concatenate([rough[unsure], rough_distances(rows, centers.points, label, row)])
     row, label = np.concatenate([unsure, row]), np.concatenate([guess[unsure], label])
     least = rough.copy()
     np.minimum.at(least, row, distance)

@@ -13,7 +13,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from coresift.clustering.nearest import Centers, closer, squared_distances
+from coresift.clustering.distances import squared_distances
+from coresift.clustering.nearest import Centers, closer
 from coresift.clustering.projection import Projection
 from coresift.core import randomness
 from coresift.core.progress import Progress

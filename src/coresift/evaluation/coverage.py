@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from coresift.clustering.nearest import Centers, closer, nearest, squared_distances
+from coresift.clustering.distances import squared_distances
+from coresift.clustering.nearest import Centers, closer, nearest
 from coresift.clustering.points import Points
 from coresift.evaluation.base import Resources, RowSet, Search, Values, grid
 
