@@ -16,3 +16,6 @@ class Inline:
 
     def map(self, task: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         return map(task, items)
+
+    def close(self) -> None:
+        pass

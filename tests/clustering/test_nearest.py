@@ -44,10 +44,11 @@ def make(
     k=st.integers(1, 60),
     seed=st.integers(0, 1000),
     directions=st.sampled_from([None, 1, 4, 8]),
+    drift=st.sampled_from([0.0, 1e-3, 0.5]),
 )
 @settings(max_examples=60, deadline=None)
 def test_labels_are_those_of_a_float64_search(
-    kind: str, rows: int, dim: int, k: int, seed: int, directions: int | None
+    kind: str, rows: int, dim: int, k: int, seed: int, directions: int | None, drift: float
 ) -> None:
     points, centroids = make(kind, rows, dim, k, seed)
     expected, squared = brute_force(points, centroids)
@@ -59,8 +60,11 @@ def test_labels_are_those_of_a_float64_search(
     exact = np.sqrt(squared)
     assert (upper >= exact).all()
     guess = np.full(rows, k - 1, np.int32)
-    far = np.sqrt(squared_distances(points, centroids, guess)).astype(np.float32) * 1.001
-    assert nearest_again(points, centers, None, guess, far).tolist() == expected.tolist()
+    before = centroids + np.float32(drift)
+    moved = np.sqrt(np.square(centroids - before).sum(axis=1)) * np.float32(1.001)
+    far = np.sqrt(squared_distances(points, before, guess)).astype(np.float32) * np.float32(1.001)
+    again = nearest_again(points, centers, None, guess, far, moved)
+    assert again.tolist() == expected.tolist()
     assert (far >= exact).all()
     labels = expected.astype(np.int32)
     assert np.allclose(squared_distances(points, centroids, labels), squared, rtol=1e-12)

@@ -182,6 +182,7 @@ class Run:
 
     def __enter__(self) -> Self:
         self._stack.enter_context(self.scratch)
+        self._stack.callback(self.engine.close)
         return self
 
     def __exit__(

@@ -12,17 +12,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from coresift.clustering.nearest import Centers, count_candidates, nearest, nearest_again
+from coresift.clustering.nearest import Centers, nearest, nearest_again
 from coresift.clustering.points import Points
 from coresift.clustering.projection import Projection
 from coresift.core.errors import MissingExtraError, ParameterError, ResourceError
 from coresift.core.memory import Budget
 from coresift.io.store import RowStore, Scratch
 
-# Measuring one candidate costs about as much as the product for 120 centroids in as many
-# dimensions.
-_PAIR_COST = 40.0
-_SETTLING = 2
 _OUTWARDS = np.float32(1.0 + 2.0**-20)
 KERNELS = ("auto", "blas", "superkmeans", "faiss")
 
@@ -59,9 +55,7 @@ class Blas:
     points : Points
         The rows.
     projection : Projection
-        Principal directions, more than are used.
-    sample : ndarray of float32, shape (m, dim)
-        Rows to try numbers of directions on.
+        Directions to project on.
     budget : Budget
         What may be held.
     scratch : Scratch
@@ -75,30 +69,21 @@ class Blas:
         self,
         points: Points,
         projection: Projection,
-        sample: NDArray[np.float32],
         budget: Budget,
         scratch: Scratch,
     ) -> None:
-        self._points = points
-        self._directions = projection
-        self._sample = sample
-        self._budget = budget
-        self._searches = 0
         self._projection = projection
-        self._kept: RowStore | None = None
         self._before: NDArray[np.float32] | None = None
+        self._done: set[int] = set()
         place = None if points.rows * 4 < budget.left() // 2 else scratch
         self._upper = RowStore(points.rows, 1, np.dtype(np.float32), place)
-        self._done: set[int] = set()
+        self._kept: RowStore | None = None
+        size = points.rows * projection.width * 4
+        if projection.basis is not None and size < budget.left() // 2:
+            self._kept = RowStore(points.rows, projection.width, np.dtype(np.float32), None)
 
     def search(self, centroids: NDArray[np.float32]) -> Search:
         """Prepare centroids."""
-        # few rows are near a seed, many near a mean: what suits changes after one step
-        if self._searches < _SETTLING:
-            self._projection = suited_projection(self._directions, self._sample, centroids)
-        self._searches += 1
-        if self._searches == _SETTLING:
-            self._keep()
         centers = Centers.prepare(centroids, self._projection)
         moved = self._moved(centroids)
 
@@ -109,9 +94,7 @@ class Blas:
             if before is None or moved is None:
                 found = nearest(block, centers, projected, upper)
             else:
-                upper += moved[before]
-                upper *= _OUTWARDS
-                found = nearest_again(block, centers, projected, before, upper)
+                found = nearest_again(block, centers, projected, before, upper, moved)
             self._upper.write(start, upper[:, None])
             return found
 
@@ -136,31 +119,6 @@ class Blas:
             self._done.add(start)
         kept: NDArray[np.float32] = self._kept.read(start, stop)
         return kept
-
-    def _keep(self) -> None:
-        size = self._points.rows * self._projection.width * 4
-        if self._projection.basis is not None and size < self._budget.left() // 2:
-            width = self._projection.width
-            self._kept = RowStore(self._points.rows, width, np.dtype(np.float32), None)
-
-
-def suited_projection(
-    projection: Projection, sample: NDArray[np.float32], centroids: NDArray[np.float32]
-) -> Projection:
-    """Choose how many directions make the search cheapest, by trying it on some rows."""
-    k, dim = centroids.shape
-    rows = sample[: max(32, min(256, (1 << 22) // k))]
-    best, least = projection.narrowed(dim), k * dim
-    width = 0 if projection.basis is None else projection.basis.shape[1]
-    for h in (16, 32, 64, 96, 128, 192, 256):
-        if h > width:
-            break
-        tried = projection.narrowed(h)
-        candidates = count_candidates(rows, Centers.prepare(centroids, tried))
-        cost = k * (h + 3) + _PAIR_COST * dim * (candidates - 1.0)
-        if cost < least:
-            best, least = tried, cost
-    return best
 
 
 class Superkmeans:
@@ -318,7 +276,6 @@ def make_kernel(
     choice: Choice,
     points: Points,
     projection: Projection,
-    sample: NDArray[np.float32],
     budget: Budget,
     scratch: Scratch,
 ) -> Kernel:
@@ -327,4 +284,4 @@ def make_kernel(
         return Superkmeans()
     if choice.kernel == "faiss":
         return Faiss(choice.gpus)
-    return Blas(points, projection, sample, budget, scratch)
+    return Blas(points, projection, budget, scratch)

@@ -24,8 +24,7 @@ from coresift.core.progress import Progress
 from coresift.engine.base import Engine
 from coresift.io.store import RowStore, Scratch
 
-_PROJECTION_ROWS = 4096
-_SEEDING_DIRECTIONS = 96
+_PROJECTION_ROWS = 2048
 _LARGEST_VALUE = 1e17
 
 
@@ -194,10 +193,9 @@ def fit(
         training = Sample(points, rows, budget, scratch)
         notes.append(f"trained on {training.count:,} of {points.count:,} rows, drawn uniformly")
     sample = training.take(sample_rows(training, _PROJECTION_ROWS, 0, "projection"))
-    projection = Projection.fit(sample)
-    narrow = projection.narrowed(_SEEDING_DIRECTIONS)
-    start = _seed(training, params, seed, narrow, engine, budget, scratch, progress, notes)
-    kernel = make_kernel(choice, training, projection, sample, budget, scratch)
+    projection = Projection.fit(sample).suited(params.k)
+    start = _seed(training, params, seed, projection, engine, budget, scratch, progress, notes)
+    kernel = make_kernel(choice, training, projection, budget, scratch)
     held = training.rows * 4 < budget.left() // 2
     labels = RowStore(training.rows, 1, np.dtype(np.int32), None if held else scratch)
     for run in training.runs():

@@ -23,6 +23,8 @@ from coresift.clustering.projection import Projection
 _SCORE_BYTES = 4 << 20
 _PAIRS = 8192
 _MANY = 24
+_LOOSE = np.float32(0.02)
+_OUTWARDS = np.float32(1.0 + 2.0**-20)
 _TILE_ROWS = 1024
 _TILE_CENTERS = 1024
 _TINY = np.float32(1e-30)
@@ -113,10 +115,11 @@ def nearest_again(
     projected: NDArray[np.float32] | None,
     guess: NDArray[np.int32],
     upper: NDArray[np.float32],
+    moved: NDArray[np.float32],
 ) -> NDArray[np.int32]:
-    """Nearest centroid of each row, given a good guess and how far away it is at most.
+    """Nearest centroid of each row, given the one it had before centroids moved.
 
-    Bounds that are carried along spare most rows the measuring of their own centroid: Elkan,
+    A bound that is carried along spares most rows the measuring of their own centroid: Elkan,
     "Using the Triangle Inequality to Accelerate k-Means", ICML 2003.
 
     Parameters
@@ -124,9 +127,11 @@ def nearest_again(
     block, centers, projected
         As in :func:`nearest`.
     guess : ndarray of int32, shape (m,)
-        A centroid of each row.
+        The centroid of each row before.
     upper : ndarray of float32, shape (m,)
-        Upper bound of the distance to it; is set to one of the distance to the nearest.
+        Upper bound of the distance to it, before; is set to one of the distance to the nearest.
+    moved : ndarray of float32, shape (k,)
+        How far each centroid moved, not rounded down.
 
     Returns
     -------
@@ -137,6 +142,13 @@ def nearest_again(
     for start in range(0, len(block), _TILE_ROWS):
         part = slice(start, start + _TILE_ROWS)
         rows, near, bound = block[part], guess[part], upper[part]
+        step = moved[near]
+        bound += step
+        bound *= _OUTWARDS
+        loose = np.flatnonzero(step > _LOOSE * bound)
+        if len(loose):
+            near_loose = rough_distances(rows, centers.points, near[loose], loose)
+            bound[loose] = np.sqrt(near_loose) * _margin(centers)
         heads = _projected(rows, centers, projected, start)
         bar = _bar(centers, heads[:, -1], np.square(bound) * _margin(centers))
         row, label, score = _search_tiles(heads, centers, bar, near)
@@ -207,20 +219,6 @@ def closer(
         squared[place] = distance[better]
     rows_closer = np.flatnonzero(labels >= 0).astype(np.int64)
     return rows_closer, labels[rows_closer], squared[rows_closer]
-
-
-def count_candidates(block: NDArray[np.float32], centers: Centers) -> float:
-    """Mean number of centroids per row that a search would measure."""
-    count = 0
-    step = _block_rows(centers.k)
-    for start in range(0, len(block), step):
-        rows = block[start : start + step]
-        heads = centers.projection.rows(rows)
-        scores = _scores(heads, centers)
-        guess = scores.argmax(axis=1).astype(np.int32)
-        bar = _bar(centers, heads[:, -1], rough_distances(rows, centers.points, guess))
-        count += int(np.count_nonzero(scores >= bar[:, None]))
-    return max(1.0, count / len(block))
 
 
 def _block_rows(k: int) -> int:

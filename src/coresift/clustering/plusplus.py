@@ -21,7 +21,7 @@ from coresift.core.progress import Progress
 from coresift.engine.base import Engine
 
 _LEAST_BATCH, _LARGEST_BATCH = 16, 1024
-_RUN = 2048
+_RUN = 1024
 
 
 def plusplus(

@@ -18,7 +18,11 @@ from numpy.typing import NDArray
 
 from coresift.core import randomness
 
-_LARGEST = 256
+_GRID = (16, 32, 64, 96, 128, 192, 256)
+_LARGEST = _GRID[-1]
+# Shares of the variance, measured on images and on mixtures of 384 dimensions.
+_ENOUGH, _SOME = 0.93, 0.85
+_LEAST_DIM = 256
 _STEP = 512
 UNIT = 2.0**-24
 
@@ -35,11 +39,14 @@ class Projection:
         Orthonormal columns, by falling variance; None stands for all directions.
     skew : float
         Bound on how far the basis, rounded to float32, is from orthonormal.
+    shares : tuple of float
+        Share of the sample's variance in the first 1, 2, ... directions.
     """
 
     origin: NDArray[np.float32]
     basis: NDArray[np.float32] | None = None
     skew: float = 0.0
+    shares: tuple[float, ...] = ()
 
     @classmethod
     def fit(cls, sample: NDArray[np.float32]) -> Projection:
@@ -58,7 +65,25 @@ class Projection:
         wide = (basis @ turn[:, ::-1]).astype(np.float64)
         exact = np.ascontiguousarray(np.linalg.qr(wide)[0], np.float32)
         gram = exact.T.astype(np.float64) @ exact
-        return cls(origin, exact, float(np.linalg.norm(gram - np.eye(width))))
+        skew = float(np.linalg.norm(gram - np.eye(width)))
+        total = float(np.square(cloud).sum()) or 1.0
+        shares = np.square(cloud @ exact).sum(axis=0).cumsum() / total
+        return cls(origin, exact, skew, tuple(shares.tolist()))
+
+    def suited(self, k: int) -> Projection:
+        """Choose how many directions make a search among ``k`` centroids fast.
+
+        Enough of them for their share of the variance to rule out nearly all centroids; all of
+        space where the data has no such directions, or ``k`` is too small for it to pay.
+        """
+        most = min(self.dim, k) // 2 if self.dim >= _LEAST_DIM else 0
+        grid = [h for h in _GRID if h <= min(most, len(self.shares))]
+        enough = [h for h in grid if self.shares[h - 1] >= _ENOUGH]
+        if enough:
+            return self.narrowed(enough[0])
+        if grid and self.shares[grid[-1] - 1] >= _SOME:
+            return self.narrowed(grid[-1])
+        return Projection(self.origin)
 
     def narrowed(self, h: int) -> Projection:
         """Return the first ``h`` directions alone; all of space where that is hardly less."""

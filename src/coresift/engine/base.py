@@ -23,3 +23,6 @@ class Engine(Protocol):
 
     def map(self, task: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Results of ``task`` for each item, in the order of the items."""
+
+    def close(self) -> None:
+        """Give back what the engine holds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
@@ -33,6 +33,8 @@ class LocalEngine:
 
     def __init__(self, threads: int | None = None) -> None:
         self._threads = threads or available_threads()
+        # kept from map to map, so that what a thread has allocated serves again
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="coresift")
 
     @property
     def workers(self) -> int:
@@ -41,15 +43,20 @@ class LocalEngine:
 
     def map(self, task: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Results in the order of the items; at most two per thread are held at a time."""
-        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="coresift")
         pending: deque[Future[Result]] = deque()
         with threadpool_limits(1, user_api="blas"):
             try:
                 for item in items:
-                    pending.append(pool.submit(task, item))
+                    pending.append(self._pool.submit(task, item))
                     if len(pending) >= 2 * self._threads:
                         yield pending.popleft().result()
                 while pending:
                     yield pending.popleft().result()
             finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+                for future in pending:
+                    future.cancel()
+                wait(pending)
+
+    def close(self) -> None:
+        """Let the threads go."""
+        self._pool.shutdown(wait=True, cancel_futures=True)

@@ -10,7 +10,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from coresift.clustering.kernels import suited_projection
 from coresift.clustering.nearest import Centers
 from coresift.clustering.points import Points, sample_rows
 from coresift.clustering.projection import Projection
@@ -21,7 +20,6 @@ from coresift.io.store import Scratch
 
 _PROJECTION_ROWS = 4096
 # In fewer dimensions, measuring the candidates of a projection costs more than it saves.
-_LEAST_DIM = 256
 _RUN_BYTES = 4 << 20
 
 Values = dict[str, NDArray[np.float64]]
@@ -120,19 +118,13 @@ class Search:
         self._points = points
 
     @cached_property
-    def _sample(self) -> NDArray[np.float32]:
-        points = self._points
-        return points.take(sample_rows(points, _PROJECTION_ROWS, 0, "projection"))
-
-    @cached_property
     def _projection(self) -> Projection:
-        return Projection.fit(self._sample)
+        points = self._points
+        return Projection.fit(points.take(sample_rows(points, _PROJECTION_ROWS, 0, "projection")))
 
     def prepare(self, centers: NDArray[np.float32]) -> Centers:
         """Prepare centers, shape (k, dim)."""
-        if self._points.dim < _LEAST_DIM:
-            return Centers.prepare(centers)
-        return Centers.prepare(centers, suited_projection(self._projection, self._sample, centers))
+        return Centers.prepare(centers, self._projection.suited(len(centers)))
 
 
 @dataclass(frozen=True)
