@@ -23,7 +23,7 @@ from coresift.clustering.projection import Projection
 _SCORE_BYTES = 4 << 20
 _PAIRS = 8192
 _MANY = 24
-_LOOSE = np.float32(0.02)
+_LOOSE = np.float32(0.05)
 _OUTWARDS = np.float32(1.0 + 2.0**-20)
 _TILE_ROWS = 1024
 _TILE_CENTERS = 1024

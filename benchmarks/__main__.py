@@ -1,0 +1,8 @@
+"""All benchmarks, one after the other."""
+
+from __future__ import annotations
+
+from benchmarks import cluster, memory, select, startup, variance
+
+for module in (startup, select, cluster, memory, variance):
+    module.main()

@@ -1,0 +1,103 @@
+"""Runs both sides as whole processes, in turn, and prints ratios with their spread."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+CORESIFT = [sys.executable, "-m", "coresift"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One process: wall seconds, peak resident bytes, and the JSON it printed."""
+
+    seconds: float
+    peak: int
+    facts: dict[str, Any]
+
+
+def measure(command: Sequence[str]) -> Measured:
+    """Run a process to its end.
+
+    The peak is the kernel's count for this child alone, read from its own last line of JSON
+    where it has one, since a child's rusage counts its parent's pages before exec.
+    """
+    start = time.perf_counter()
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, cwd=HERE.parent)
+    seconds = time.perf_counter() - start
+    lines = done.stdout.strip().splitlines()
+    facts = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
+    return Measured(seconds, int(facts.get("peak_rss_bytes", 0)), facts)
+
+
+def coresift(*arguments: object) -> list[str]:
+    """Command line of coresift, with JSON."""
+    return [*CORESIFT, *map(str, arguments), "--json"]
+
+
+def side(name: str, *arguments: object) -> list[str]:
+    """Command line of one of the scripts in sides/."""
+    return [sys.executable, "-m", f"benchmarks.sides.{name}", *map(str, arguments)]
+
+
+def compare(sides: dict[str, Callable[[], list[str]]], repeats: int) -> dict[str, list[Measured]]:
+    """Run the sides in turn, ``repeats`` times each, after one run that does not count."""
+    found: dict[str, list[Measured]] = {name: [] for name in sides}
+    for turn in range(repeats + 1):
+        for name, command in sides.items():
+            measured = measure(command())
+            print(f"  {name}: {measured.seconds:.2f} s", file=sys.stderr, flush=True)
+            if turn:
+                found[name].append(measured)
+    return found
+
+
+def spread(values: Sequence[float], form: str = ".2f") -> str:
+    """Median, least and largest."""
+    middle = statistics.median(values)
+    return f"{middle:{form}} ({min(values):{form}} to {max(values):{form}})"
+
+
+def ratios(ours: Sequence[float], theirs: Sequence[float], form: str = ".2f") -> str:
+    """Spread of ours / theirs, run by run."""
+    return spread([a / b for a, b in zip(ours, theirs, strict=True)], form)
+
+
+def machine() -> str:
+    """What the figures were measured on."""
+    name = "?"
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            name = line.partition(":")[2].strip()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    cores = len(os.sched_getaffinity(0))
+    return f"{name}, {cores} cores, {memory:.0f} GB, Python {platform.python_version()}"
+
+
+def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a Markdown table and keep it under results/."""
+    lines = [
+        f"### {title}",
+        "",
+        "| " + " | ".join(head) + " |",
+        "|" + " --- |" * len(head),
+        *("| " + " | ".join(row) + " |" for row in rows),
+        "",
+        f"{machine()}, {time.strftime('%Y-%m-%d')}.",
+    ]
+    text = "\n".join(lines) + "\n"
+    print(text)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / (title.lower().replace(" ", "-").replace(",", "") + ".md")).write_text(text)
