@@ -1,0 +1,60 @@
+"""Expressions over columns, in Python's and SQL's spelling."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from coresift.core.errors import ParameterError
+from coresift.io.expressions import evaluate, parse
+
+BATCH = pa.record_batch(
+    {
+        "a": pa.array([1, 2, 3, None]),
+        "b": pa.array([1.5, -2.0, 0.0, 4.0]),
+        "text": pa.array(["x=1", "AND", None, "it's"]),
+        "odd name": pa.array([True, False, True, False]),
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a == 2", [False, True, False, None]),
+        ("a = 2", [False, True, False, None]),
+        ("a <> 2 AND b > 0", [True, False, False, None]),
+        ("1 < a <= 3", [False, True, True, None]),
+        ("a in [1, 3]", [True, False, True, False]),
+        ("a NOT IN (1, 3)", [False, True, False, True]),
+        ("a is None", [False, False, False, True]),
+        ("text IS NOT NULL", [True, True, False, True]),
+        ("text == 'AND'", [False, True, None, False]),
+        ("text = 'x=1'", [True, False, None, False]),
+        ('text == "it\'s"', [False, False, None, True]),
+        ("not `odd name`", [False, True, False, True]),
+        ("abs(b) + a * 2", [3.5, 6.0, 6.0, None]),
+        ("-b / 2", [-0.75, 1.0, 0.0, -2.0]),
+        ("startswith(text, 'x')", [True, False, None, False]),
+    ],
+)
+def test_values(text: str, expected: list[object]) -> None:
+    expression, _ = parse(text, BATCH.schema, "--where")
+    assert evaluate(BATCH, expression).to_pylist() == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("c > 1", "--where: no column 'c'"),
+        ("a >", "--where 'a >' cannot be read: invalid syntax"),
+        ("1 > 2", "--where '1 > 2' names no column"),
+        ("getattr(a)", "--where 'getattr(a)' cannot be read: no function 'getattr'"),
+        ("a.b > 1", "--where 'a.b > 1' cannot be read: 'a.b' is not understood here"),
+        ("abs(a, b)", "--where 'abs(a, b)' cannot be read: abs takes 1 argument"),
+    ],
+)  # fmt: skip
+def test_messages(text: str, message: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        parse(text, BATCH.schema, "--where")
+    assert caught.value.message.startswith(message)
