@@ -208,6 +208,7 @@ def _write(
             held,
             prefix,
             provenance,
+            vectors=vectors,
             engine=run.engine,
             progress=run.progress,
         )

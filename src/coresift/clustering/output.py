@@ -16,6 +16,7 @@ from coresift.engine.base import Engine
 from coresift.io.dump import Dump
 from coresift.io.provenance import Provenance
 from coresift.io.subset import write_subset
+from coresift.io.vectors import Vectors
 from coresift.io.writer import PartWriter
 
 ASSIGNMENTS = pa.schema([("row", pa.int64()), ("cluster", pa.int32()), ("distance", pa.float32())])
@@ -60,19 +61,25 @@ def write_representatives(
     prefix: str,
     provenance: Provenance,
     *,
+    vectors: Vectors,
     engine: Engine,
     progress: Progress,
 ) -> None:
     """Write ``representatives.parquet``: the medoids' rows with ``row`` and ``cluster``."""
     filled = np.flatnonzero(medoid >= 0)
     order = filled[np.argsort(medoid[filled])]
+    rows = medoid[order]
+    # all row groups would have to be decoded for a few rows of each
+    name = vectors.column.name
+    stored = vectors.as_stored(rows, dump.schema.field(name).type) if name in columns else None
     write_subset(
         folder / "representatives.parquet",
         dump,
-        medoid[order],
-        {prefix + "row": medoid[order], prefix + "cluster": order.astype(np.int32)},
+        rows,
+        {prefix + "row": rows, prefix + "cluster": order.astype(np.int32)},
         columns,
         provenance,
         engine=engine,
         progress=progress,
+        at_hand=None if stored is None else {name: stored},
     )

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from coresift.core.errors import ResourceError
 from coresift.core.size import format_bytes
 
+# a row read by itself costs about as much as this many read in a run
+_SPARSE = 16
+
 
 class Scratch:
     """A folder for files that die with the process.
@@ -151,6 +154,10 @@ class RowStore:
         if self._array is not None:
             return self._array[rows]
         result = np.empty((len(rows), self.width), self.dtype)
+        if len(rows) * _SPARSE < self.rows:
+            for place, row in enumerate(rows.tolist()):
+                self._transfer(result[place : place + 1], row, os.preadv)
+            return result
         for start in range(0, self.rows, step):
             low, high = np.searchsorted(rows, [start, start + step])
             if low < high:

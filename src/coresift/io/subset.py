@@ -90,6 +90,7 @@ def write_subset(
     *,
     engine: Engine,
     progress: Progress,
+    at_hand: Mapping[str, pa.Array] | None = None,
 ) -> None:
     """Write rows with some of their columns, in the order of ids.
 
@@ -109,7 +110,11 @@ def write_subset(
         Where the result comes from.
     engine, progress : Engine, Progress
         Where to run and to report.
+    at_hand : mapping of str to pyarrow.Array, optional
+        Input columns of these rows that need not be read again.
     """
+    known = {name: array for name, array in (at_hand or {}).items() if name in columns}
+    read = [name for name in columns if name not in known]
     kept = [dump.schema.field(name) for name in columns]
     extra = [pa.field(name, pa.from_numpy_dtype(values.dtype)) for name, values in added.items()]
     metadata = dict(dump.schema.metadata or {})
@@ -117,31 +122,35 @@ def write_subset(
         # it lists columns that are not there any more
         metadata.pop(b"pandas", None)
     schema = pa.schema([*kept, *extra], metadata=metadata)
-    groups = list(_groups_of(dump, rows, columns)) if columns else []
+    groups = list(_groups_of(dump, rows, read)) if read else []
 
     def task(piece: tuple[Shard, int, int]) -> tuple[int, int, list[pa.RecordBatch]]:
         shard, low, high = piece
         found = []
-        for start, batch in dump.read(shard, columns):
+        for start, batch in dump.read(shard, read):
             first, last = np.searchsorted(rows, [start, start + batch.num_rows])
             if first < last:
                 found.append(batch.take(pa.array(rows[first:last] - start)))
         return low, high, found
 
+    def assembled(low: int, high: int, found: Mapping[str, pa.Array]) -> pa.RecordBatch:
+        inputs = [known[name][low:high] if name in known else found[name] for name in columns]
+        extras = [pa.array(values[low:high]) for values in added.values()]
+        return pa.record_batch([*inputs, *extras], schema=schema)
+
     with (
         progress.stage("write", len(rows)) as stage,
         PartWriter(path, schema, provenance) as writer,
     ):
-        if not columns:
-            arrays = [pa.array(values) for values in added.values()]
-            writer.write(pa.record_batch(arrays, schema=schema))
+        if not read:
+            writer.write(assembled(0, len(rows), {}))
             stage.advance(len(rows))
         for low, high, found in engine.map(task, groups):
             position = low
             for batch in found:
                 stop = position + batch.num_rows
-                arrays = [pa.array(values[position:stop]) for values in added.values()]
-                writer.write(pa.record_batch([*batch.columns, *arrays], schema=schema))
+                found_columns = dict(zip(read, batch.columns, strict=True))
+                writer.write(assembled(position, stop, found_columns))
                 position = stop
             stage.advance(high - low)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from coresift.core.errors import InputError
@@ -165,6 +166,33 @@ class Vectors:
     def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return a copy of some kept rows' vectors; ``rows`` ascending."""
         return self._widen(self._store.gather(rows))
+
+    def as_stored(self, rows: NDArray[np.int64], kind: pa.DataType) -> pa.Array | None:
+        """Some kept rows as the dump holds them, without reading it again.
+
+        Parameters
+        ----------
+        rows : ndarray of int64, shape (n,)
+            Row ids, ascending.
+        kind : pyarrow.DataType
+            Type of the vector column.
+
+        Returns
+        -------
+        pyarrow.Array or None
+            None where the layout is not a list, or values were narrowed.
+        """
+        if self.column.dtype != self.column.resident_dtype.name:
+            return None
+        values = pa.array(self._store.gather(rows).reshape(-1))
+        if self.column.layout == "fixed_size_list":
+            return pa.FixedSizeListArray.from_arrays(values, type=kind)
+        offsets = np.arange(len(rows) + 1) * self.dim
+        if self.column.layout == "list":
+            return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values, type=kind)
+        if self.column.layout == "large_list":
+            return pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), values, type=kind)
+        return None
 
     def kept_rows(self) -> NDArray[np.int64]:
         """Ids of the rows that match and are valid."""
