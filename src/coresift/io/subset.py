@@ -16,6 +16,8 @@ from coresift.io.dump import Dump, Shard
 from coresift.io.provenance import Provenance
 from coresift.io.writer import PartWriter, row_bytes
 
+_HELD_BYTES = 32 << 20
+
 
 def output_columns(
     dump: Dump,
@@ -124,14 +126,20 @@ def write_subset(
     schema = pa.schema([*kept, *extra], metadata=metadata)
     groups = list(_groups_of(dump, rows, read)) if read else []
 
-    def task(piece: tuple[Shard, int, int]) -> tuple[int, int, list[pa.RecordBatch]]:
-        shard, low, high = piece
-        found = []
+    def chosen(shard: Shard) -> Iterator[pa.RecordBatch]:
         for start, batch in dump.read(shard, read):
             first, last = np.searchsorted(rows, [start, start + batch.num_rows])
             if first < last:
-                found.append(batch.take(pa.array(rows[first:last] - start)))
-        return low, high, found
+                yield batch.take(pa.array(rows[first:last] - start))
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        if any(_chosen_bytes(dump, shard, rows, read) > _HELD_BYTES for shard in groups):
+            # too much of one row group to be held by a task
+            for shard in groups:
+                yield from chosen(shard)
+        else:
+            for found in engine.map(lambda shard: list(chosen(shard)), groups):
+                yield from found
 
     def assembled(low: int, high: int, found: Mapping[str, pa.Array]) -> pa.RecordBatch:
         inputs = [known[name][low:high] if name in known else found[name] for name in columns]
@@ -145,25 +153,30 @@ def write_subset(
         if not read:
             writer.write(assembled(0, len(rows), {}))
             stage.advance(len(rows))
-        for low, high, found in engine.map(task, groups):
-            position = low
-            for batch in found:
-                stop = position + batch.num_rows
-                found_columns = dict(zip(read, batch.columns, strict=True))
-                writer.write(assembled(position, stop, found_columns))
-                position = stop
-            stage.advance(high - low)
+        position = 0
+        for batch in batches():
+            stop = position + batch.num_rows
+            writer.write(assembled(position, stop, dict(zip(read, batch.columns, strict=True))))
+            position = stop
+            stage.advance(batch.num_rows)
 
 
-def _groups_of(
-    dump: Dump, rows: NDArray[np.int64], columns: Sequence[str]
-) -> Iterator[tuple[Shard, int, int]]:
-    """Row groups that hold chosen rows, with the chosen rows' positions."""
+def _groups_of(dump: Dump, rows: NDArray[np.int64], columns: Sequence[str]) -> Iterator[Shard]:
+    """Row groups that hold chosen rows, each as a shard."""
     for shard in dump.shards(columns):
         start = shard.start
         for group in shard.groups:
             count = dump.tables[shard.file].groups[group]
             low, high = np.searchsorted(rows, [start, start + count])
             if low < high:
-                yield Shard(shard.index, shard.file, (group,), start, count), int(low), int(high)
+                yield Shard(shard.index, shard.file, (group,), start, count)
             start += count
+
+
+def _chosen_bytes(
+    dump: Dump, shard: Shard, rows: NDArray[np.int64], columns: Sequence[str]
+) -> float:
+    """Estimate of what the chosen rows of a row group take in memory."""
+    low, high = np.searchsorted(rows, [shard.start, shard.start + shard.rows])
+    size = dump.tables[shard.file].group_bytes(shard.groups[0], columns)
+    return float(size * (high - low) / max(1, shard.rows))
