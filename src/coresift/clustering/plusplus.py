@@ -20,7 +20,7 @@ from coresift.core import randomness
 from coresift.core.progress import Progress
 from coresift.engine.base import Engine
 
-_LEAST_BATCH, _LARGEST_BATCH = 16, 1024
+_LEAST_BATCH, _LARGEST_BATCH = 64, 1024
 _RUN = 1024
 
 
@@ -73,7 +73,7 @@ def plusplus(
                 rest = np.setdiff1d(np.arange(len(points)), np.concatenate(chosen))[: k - count]
                 chosen.append(rest)
                 break
-            batch = min(_LARGEST_BATCH, max(_LEAST_BATCH, count // 2))
+            batch = min(_LARGEST_BATCH, max(_LEAST_BATCH, count))
             candidates = _draw(mass, generator.random(batch))
             kept = _thin(points, distance, candidates, generator.random(batch), k - count)
             chosen.append(kept)
