@@ -103,7 +103,7 @@ def count_strata(
             if table is not None:
                 counter.add(table)
         total = counter.result()
-    except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowKeyError) as error:
+    except pa.ArrowException as error:
         reason = str(error).splitlines()[0]
         raise ParameterError(
             f"{option}: the values cannot be grouped: {reason}",
