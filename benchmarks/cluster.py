@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,7 +11,7 @@ import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
 from benchmarks import data
-from benchmarks.harness import compare, coresift, ratios, side, spread, table
+from benchmarks.harness import compare, coresift, options, ratios, side, spread, table
 from coresift.clustering.distances import squared_distances
 from coresift.clustering.nearest import Centers, nearest
 
@@ -36,7 +35,7 @@ def our_centroids(folder: Path) -> NDArray[np.float32]:
     return values
 
 
-def one(dump: Path, k: int, others: list[str], repeats: int) -> list[list[str]]:
+def one(dump: Path, k: int, kernel: str, others: list[str], repeats: int) -> list[list[str]]:
     """Compare on one dump."""
     work = Path(tempfile.mkdtemp(prefix="bench-"))
 
@@ -44,7 +43,7 @@ def one(dump: Path, k: int, others: list[str], repeats: int) -> list[list[str]]:
         shutil.rmtree(work / "ours", ignore_errors=True)
         return coresift(
             *("cluster", dump, "-k", k, "--iterations", ITERATIONS, "--tol", 0),
-            *("-o", work / "ours"),
+            *("--kernel", kernel, "-o", work / "ours"),
         )
 
     sides = {"coresift": ours}
@@ -53,41 +52,62 @@ def one(dump: Path, k: int, others: list[str], repeats: int) -> list[list[str]]:
         sides[name] = lambda command=command: command  # type: ignore[misc]
     found = compare(sides, repeats)
     mine = [run.seconds for run in found["coresift"]]
+    peak = max(run.peak for run in found["coresift"])
     our_cost = cost(dump, our_centroids(work / "ours"))
     rows = []
     for name in others:
         theirs = [run.seconds for run in found[name]]
+        their_peak = max(run.peak for run in found[name])
         their_cost = cost(dump, np.load(work / f"{name}.npy"))
         rows.append(
             [
                 f"{dump.name}, k={k:,}",
+                kernel,
                 name,
                 spread(mine),
                 spread(theirs),
                 ratios(mine, theirs),
                 f"{our_cost / their_cost:.4f}",
+                f"{peak / 1e6:,.0f} / {their_peak / 1e6:,.0f}",
             ]
         )
     shutil.rmtree(work)
     return rows
 
 
+DUMPS = {"fashion": data.fashion, "mixture": data.mixture}
+CASES = [
+    ("fashion", 1000, "auto", "faiss,superkmeans"),
+    ("mixture", 1000, "auto", "faiss,superkmeans"),
+    ("fashion", 4000, "auto", "superkmeans"),
+    ("mixture", 4000, "auto", "superkmeans"),
+    ("fashion", 4000, "superkmeans", "superkmeans"),
+    ("mixture", 4000, "superkmeans", "superkmeans"),
+]
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--data", choices=["fashion", "mixture"])
+    parser = options(__doc__, 3)
+    parser.add_argument("--data", choices=list(DUMPS))
     parser.add_argument("-k", type=int)
-    parser.add_argument("--sides", default="faiss,superkmeans")
-    options = parser.parse_args()
-    cases = [("fashion", 1000, options.sides), ("mixture", 1000, options.sides)]
-    cases += [("fashion", 4000, "superkmeans"), ("mixture", 4000, "superkmeans")]
+    parser.add_argument("--kernel", choices=["auto", "blas", "superkmeans", "faiss"])
+    parser.add_argument("--sides", help="faiss, superkmeans or both, with a comma")
+    asked = parser.parse_args()
     rows = []
-    for name, k, sides in cases:
-        if options.data in (None, name) and options.k in (None, k):
-            dump = data.fashion() if name == "fashion" else data.mixture()
-            rows += one(dump, k, sides.split(","), options.repeats)
-    head = ["data", "other side", "coresift s", "other s", "time ratio", "cost ratio"]
-    table("Cluster, 10 iterations over all rows", head, rows)
+    if asked.quick:
+        for kernel in ("auto", "superkmeans"):
+            rows += one(data.little(), 50, kernel, ["faiss", "superkmeans"], 1)
+    else:
+        for name, k, kernel, sides in CASES:
+            wanted = (asked.data or name, asked.k or k, asked.kernel or kernel)
+            if wanted == (name, k, kernel):
+                others = (asked.sides or sides).split(",")
+                rows += one(DUMPS[name](), k, kernel, others, asked.repeats)
+    if not rows:
+        parser.error("no case has these values")
+    head = ["data", "kernel", "other side", "coresift s", "other s", "time ratio", "cost ratio"]
+    title = "Cluster, 10 iterations over all rows"
+    table(title, [*head, "peak MB, ours / theirs"], rows, keep=not asked.quick)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,22 @@ GROUP = 16_384
 
 
 def _write(folder: Path, vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
-    folder.mkdir(parents=True)
+    partial = _partial(folder)
     bounds = np.linspace(0, len(vectors), FILES + 1).astype(int)
     for index in range(FILES):
         start, stop = int(bounds[index]), int(bounds[index + 1])
         write_part(
-            folder / f"emb-{index:02d}.parquet", vectors[start:stop], labels[start:stop], start
+            partial / f"emb-{index:02d}.parquet", vectors[start:stop], labels[start:stop], start
         )
+    partial.rename(folder)
+
+
+def _partial(folder: Path) -> Path:
+    """Empty folder beside one that is to be there whole or not at all."""
+    partial = folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    return partial
 
 
 def write_part(
@@ -68,8 +78,7 @@ def mixture(rows: int = 200_000, dim: int = 384, name: str = "mixture") -> Path:
     turn = np.linalg.qr(random.normal(size=(dim, dim)))[0]
     share = np.arange(1, components + 1) ** -0.8
     share /= share.sum()
-    partial = folder.with_suffix(".partial")
-    partial.mkdir(parents=True, exist_ok=True)
+    partial = _partial(folder)
     step = 50_000
     for index, start in enumerate(range(0, rows, step)):
         count = min(step, rows - start)
@@ -80,3 +89,8 @@ def mixture(rows: int = 200_000, dim: int = 384, name: str = "mixture") -> Path:
         write_part(path, vectors, labels.astype(np.int64), start)
     partial.rename(folder)
     return folder
+
+
+def little() -> Path:
+    """A mixture small enough to try a benchmark on."""
+    return mixture(5_000, 64, "little")

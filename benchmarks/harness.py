@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,18 +30,52 @@ class Measured:
     facts: dict[str, Any]
 
 
+class _Peak(threading.Thread):
+    """Watches the kernel's high-water mark of a process.
+
+    Not the child's rusage: that counts the pages its parent held before exec.
+    """
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self._status = Path(f"/proc/{pid}/status")
+        self._over = threading.Event()
+        self.bytes = 0
+
+    def run(self) -> None:
+        while not self._over.wait(0.02):
+            try:
+                status = self._status.read_text()
+            except OSError:
+                return
+            for line in status.splitlines():
+                if line.startswith("VmHWM:"):
+                    self.bytes = max(self.bytes, 1024 * int(line.split()[1]))
+
+    def stop(self) -> int:
+        """End the watch: the peak that it saw."""
+        self._over.set()
+        self.join()
+        return self.bytes
+
+
 def measure(command: Sequence[str]) -> Measured:
     """Run a process to its end.
 
-    The peak is the kernel's count for this child alone, read from its own last line of JSON
-    where it has one, since a child's rusage counts its parent's pages before exec.
+    The peak is seen from outside, not taken from what the process says about itself.
     """
     start = time.perf_counter()
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, cwd=HERE.parent)
-    seconds = time.perf_counter() - start
-    lines = done.stdout.strip().splitlines()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=HERE.parent) as process:
+        peak = _Peak(process.pid)
+        peak.start()
+        output, _ = process.communicate()
+        seconds = time.perf_counter() - start
+    found = peak.stop()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    lines = output.strip().splitlines()
     facts = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
-    return Measured(seconds, int(facts.get("peak_rss_bytes", 0)), facts)
+    return Measured(seconds, found, facts)
 
 
 def coresift(*arguments: object) -> list[str]:
@@ -86,7 +122,19 @@ def machine() -> str:
     return f"{name}, {cores} cores, {memory:.0f} GB, Python {platform.python_version()}"
 
 
-def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def options(description: str | None, repeats: int) -> argparse.ArgumentParser:
+    """Options that every benchmark has."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--repeats", type=int, default=repeats)
+    parser.add_argument(
+        "--quick", action="store_true", help="little data, once: does it run; keeps no table"
+    )
+    return parser
+
+
+def table(
+    title: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, keep: bool = True
+) -> None:
     """Print a Markdown table and keep it under results/."""
     lines = [
         f"### {title}",
@@ -99,5 +147,7 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Non
     ]
     text = "\n".join(lines) + "\n"
     print(text)
+    if not keep:
+        return
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / (title.lower().replace(" ", "-").replace(",", "") + ".md")).write_text(text)

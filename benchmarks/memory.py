@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import tempfile
 from pathlib import Path
 
 from benchmarks import data
-from benchmarks.harness import compare, coresift, ratios, spread, table
+from benchmarks.harness import compare, coresift, options, ratios, spread, table
 
 MEMORY = 512_000_000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=2)
+    parser = options(__doc__, 2)
     parser.add_argument("--memory", type=int, default=MEMORY, help="bytes")
-    options = parser.parse_args()
+    asked = parser.parse_args()
     dim = 384
-    rows = 8 * options.memory // (4 * dim)
+    rows = 20_000 if asked.quick else 8 * asked.memory // (4 * dim)
     dump = data.mixture(rows, dim, f"mixture-{rows}")
     work = Path(tempfile.mkdtemp(prefix="bench-"))
 
@@ -35,21 +33,21 @@ def main() -> None:
         )
         return {"cluster": cluster, "select": select}
 
-    small = commands("small", "--memory", options.memory)
+    small = commands("small", "--memory", asked.memory)
     large = commands("large")
     lines = []
     for verb in ("cluster", "select"):
         found = compare(
             {"small": lambda v=verb: small[v], "large": lambda v=verb: large[v]},  # type: ignore[misc]
-            options.repeats,
+            1 if asked.quick else asked.repeats,
         )
-        peaks = [run.peak / options.memory for run in found["small"]]
+        peaks = [run.peak / asked.memory for run in found["small"]]
         times = [[run.seconds for run in found[name]] for name in ("small", "large")]
         lines.append(
             [
                 verb,
                 f"{rows:,} x {dim}",
-                f"{options.memory / 1e6:.0f} MB",
+                f"{asked.memory / 1e6:.0f} MB",
                 spread(peaks),
                 spread(times[0]),
                 spread(times[1]),
@@ -58,7 +56,7 @@ def main() -> None:
         )
     shutil.rmtree(work)
     head = ["verb", "data", "budget", "peak / budget", "s", "in memory s", "time ratio"]
-    table("Data 8 times as large as the memory budget", head, lines)
+    table("Data 8 times as large as the memory budget", head, lines, keep=not asked.quick)
 
 
 if __name__ == "__main__":

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import tempfile
 from pathlib import Path
 
 from benchmarks import data
-from benchmarks.harness import compare, coresift, measure, ratios, side, spread, table
+from benchmarks.harness import compare, coresift, measure, options, ratios, side, spread, table
 
 
-def one(dump: Path, repeats: int) -> list[str]:
+def one(dump: Path, k: int, repeats: int) -> list[str]:
     """Compare on one dump, choosing 10% of the rows."""
     work = Path(tempfile.mkdtemp(prefix="bench-"))
     clusters = work / "clusters"
-    measure(coresift("cluster", dump, "-k", 1000, "--iterations", 3, "-o", clusters))
+    measure(coresift("cluster", dump, "-k", k, "--iterations", 3, "-o", clusters))
 
     def ours() -> list[str]:
         (work / "ours.parquet").unlink(missing_ok=True)
@@ -32,12 +31,13 @@ def one(dump: Path, repeats: int) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=5)
-    options = parser.parse_args()
-    rows = [one(dump, options.repeats) for dump in (data.fashion(), data.mixture())]
+    asked = options(__doc__, 5).parse_args()
+    if asked.quick:
+        rows = [one(data.little(), 50, 1)]
+    else:
+        rows = [one(dump, 1000, asked.repeats) for dump in (data.fashion(), data.mixture())]
     head = ["data", "coresift s", "pyarrow s", "time ratio"]
-    table("Select sensitivity, 10% of the rows", head, rows)
+    table("Select sensitivity, 10% of the rows", head, rows, keep=not asked.quick)
 
 
 if __name__ == "__main__":

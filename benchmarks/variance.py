@@ -6,7 +6,6 @@ on the clusters' representatives alone.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks import data
-from benchmarks.harness import table
+from benchmarks.harness import options, table
 from coresift.api.cluster import cluster
 from coresift.api.demo import write_digits
 from coresift.api.select import select
@@ -77,18 +76,16 @@ def one(dump: Path, k: int, size: int, repeats: int, work: Path) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=100)
-    options = parser.parse_args()
+    asked = options(__doc__, 100).parse_args()
+    repeats = 3 if asked.quick else asked.repeats
     work = Path(tempfile.mkdtemp(prefix="bench-"))
     write_digits(work / "digits")
-    rows = [
-        one(work / "digits", 100, 180, options.repeats, work),
-        one(data.fashion(), 500, 600, options.repeats, work),
-    ]
+    rows = [one(work / "digits", 100, 180, repeats, work)]
+    if not asked.quick:
+        rows.append(one(data.fashion(), 500, 600, repeats, work))
     shutil.rmtree(work)
     head = ["data", "sensitivity: rel. error", "uniform: rel. error", "variance ratio", "bias"]
-    table("Weighted loss estimate", head, rows)
+    table("Weighted loss estimate", head, rows, keep=not asked.quick)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,24 @@ def test_a_verb_imports_no_optional_package(tmp_path: Path) -> None:
         f"coresift.cluster({str(tmp_path / 'e.parquet')!r}, k=2, output={str(tmp_path / 'c')!r})"
     )
     assert loaded(code) & {"sklearn", "faiss", "superkmeans", "rich", "fsspec"} == set()
+
+
+def test_only_the_console_knows_rich() -> None:
+    known = {
+        str(path.relative_to(SOURCE))
+        for path in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if "rich" in {name.partition(".")[0] for name in imported(node)}
+    }
+    assert known == {"cli/console.py"}
+
+
+def imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and node.module:
+        return [node.module]
+    return []
 
 
 def test_files_are_small() -> None:
