@@ -96,6 +96,44 @@ def test_an_error_inside_leaves_the_old_result(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["x.parquet"]
 
 
+def test_what_is_read_is_not_overwritten(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "manifest.json").write_text('{"coresift": "0"}')
+    source = out / "representatives.parquet"
+    source.write_bytes(b"")
+    for inputs in ([str(source)], [source.as_uri()], [str(out / "*.parquet")]):
+        with pytest.raises(OutputError, match=r"the output holds the input .*overwrite would rem"):
+            Target(out, overwrite=True, inputs=inputs)
+    with pytest.raises(OutputError, match="the output is the input"):
+        Target(source, overwrite=True, inputs=[str(source)])
+    with pytest.raises(OutputError, match="the output lies in the input"):
+        Target(out / "new", inputs=[str(out)])
+
+
+def test_a_swap_that_fails_puts_the_old_result_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Target(tmp_path / "out") as opened:
+        (opened.staging / "manifest.json").write_text('{"coresift": "0"}')
+    rename = Path.rename
+
+    def failing(path: Path, target: Path) -> Path:
+        if path.name == "result":
+            raise OSError(5, "Input/output error")
+        return rename(path, target)
+
+    monkeypatch.setattr("coresift.io.target._exchange", lambda one, other: False)
+    monkeypatch.setattr(Path, "rename", failing)
+    with (
+        pytest.raises(OutputError, match="Input/output error"),
+        Target(tmp_path / "out", overwrite=True),
+    ):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (tmp_path / "out" / "manifest.json").exists()
+
+
 def test_overwriting_swaps_directories(tmp_path: Path) -> None:
     for content in ("one", "two"):
         with Target(tmp_path / "out", overwrite=True) as opened:

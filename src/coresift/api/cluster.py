@@ -149,7 +149,7 @@ def cluster(
             )
         shape = {"columns": None if columns is None else list(columns), "prefix": prefix}
         held = output_columns(dump, ADDED, columns=columns, prefix=prefix)
-        target = Target(output, overwrite=overwrite, inputs=run.paths)
+        target = Target(output, overwrite=overwrite, inputs=[*run.paths, *dump.options.vectors])
         if target.is_file:
             raise ParameterError(
                 f"{output}: a clustering is a directory",

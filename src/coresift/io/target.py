@@ -78,14 +78,21 @@ class Target:
     def _refuse_inputs(self, inputs: Sequence[str]) -> None:
         target = self.path.resolve()
         for text in inputs:
-            if "://" in text:
+            local = text.removeprefix("file://")
+            if "://" in local:
                 continue
-            source = Path(text).resolve()
-            if target == source or source in target.parents:
-                place = "is the input" if target == source else f"lies in the input {text}"
-                raise OutputError(
-                    f"{self.name}: the output {place}", hint="choose another place with -o"
-                )
+            source = Path(local).resolve()
+            if target == source:
+                place = "is the input"
+            elif source in target.parents:
+                place = f"lies in the input {text}"
+            elif target in source.parents and self._overwrite:
+                place = f"holds the input {text}, which --overwrite would remove"
+            else:
+                continue
+            raise OutputError(
+                f"{self.name}: the output {place}", hint="choose another place with -o"
+            )
 
     def _refuse_existing(self) -> None:
         if not (self.path.exists() or self.path.is_symlink()):
@@ -193,13 +200,28 @@ class Target:
         self.staging.chmod(mode & ~_umask())
         if self.path.exists():
             self._refuse_existing()
-            assert self._folder is not None
-            if not _exchange(self.staging, self.path):
-                self.path.rename(self._folder / "replaced")
-                self.staging.rename(self.path)
+            self._replace()
         else:
             self.staging.rename(self.path)
         _sync(self.path.parent)
+
+    def _replace(self) -> None:
+        if self.is_file:
+            self.staging.rename(self.path)
+            return
+        if _exchange(self.staging, self.path):
+            return
+        # a file system that cannot swap: the old result is aside for the time of a rename, and
+        # not in staging, which the next run would remove
+        aside = Path(tempfile.mkdtemp(prefix=f"{self.path.name}.replaced-", dir=self.path.parent))
+        self.path.rename(aside / self.path.name)
+        try:
+            self.staging.rename(self.path)
+        except BaseException:
+            (aside / self.path.name).rename(self.path)
+            aside.rmdir()
+            raise
+        shutil.rmtree(aside, ignore_errors=True)
 
     def _discard(self) -> None:
         if self._folder is not None:
