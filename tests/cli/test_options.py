@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.cli.command import coresift
@@ -73,6 +74,10 @@ def test_the_seed_at_the_top_of_a_file_counts(work: Path) -> None:
         ("sede = 3\n", "unknown key 'sede'; did you mean 'seed'?"),
         ("[cluster\n", "not TOML"),
         ("cluster = 3\n", "unknown key 'cluster'"),
+        ("[clutser]\nk = 3\n", "unknown table 'clutser'; did you mean 'cluster'?"),
+        ("[cluster.kmeans]\nk = 3\n", "unknown table 'cluster.kmeans'"),
+        ("[cluster]\nk = [3, 4]\n", "key 'k' takes one value, not a list"),
+        ("[cluster]\niterations = 'few'\n", "'few' is not a valid integer"),
     ],
 )
 def test_a_wrong_file_is_wrong_usage(content: str, message: str, work: Path) -> None:
@@ -81,6 +86,34 @@ def test_a_wrong_file_is_wrong_usage(content: str, message: str, work: Path) -> 
     assert done.code == 2
     assert message in done.err
     assert not (work / "x").exists()
+
+
+def test_options_go_by_the_names_of_their_flags(work: Path) -> None:
+    command = ["select", "random", "emb", "-n", 3, "--overwrite", "-o", "named"]
+    done = coresift(*command, cwd=work, CORESIFT_SELECT_RANDOM_JSON="1")
+    assert json.loads(done.out)["rows_out"] == 3
+    (work / "named.toml").write_text("json = true\ncolumns = ['label', 'id']\n")
+    done = coresift(*command, "--config", "named.toml", cwd=work)
+    assert json.loads(done.out)["rows_out"] == 3
+    written = pq.read_schema(work / "named" / "part-00000.parquet").names
+    assert written == ["id", "label", "row", "weight"]
+
+
+def test_a_key_with_an_underscore_for_python_goes_by_its_flag(work: Path) -> None:
+    facts(work, "cluster", "emb", "-k", 5, "-o", "named-c")
+    (work / "lambda.toml").write_text("[select.sensitivity]\nlambda = 2.0\n")
+    command = ["select", "sensitivity", "emb", "--clusters", "named-c", "-n", 3, "-o", "named-s"]
+    for done in (
+        coresift(*command, "--config", "lambda.toml", cwd=work),
+        coresift(*command, cwd=work, CORESIFT_SELECT_SENSITIVITY_LAMBDA="2.0"),
+    ):
+        assert done.err.startswith("error: --lambda weighs distances against losses")
+
+
+def test_a_file_may_name_one_of_what_repeats(work: Path) -> None:
+    (work / "one.toml").write_text("vectors = 'nothing.npy'\n")
+    done = coresift("inspect", "emb", "--config", "one.toml", cwd=work)
+    assert done.err.startswith("error: nothing.npy: no such file")
 
 
 def test_json_has_the_fields_of_the_contract(work: Path) -> None:
