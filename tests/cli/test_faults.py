@@ -190,10 +190,31 @@ def test_a_disk_that_fills_up_while_writing_is_one_line(tmp_path: Path) -> None:
 
 def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
     digits_dump(tmp_path / "emb")
-    shell = f"'{sys.executable}' -m coresift inspect emb --json | true"
+    # as outside of a container: what is printed leaves when the program ends
+    shell = f"PYTHONUNBUFFERED= '{sys.executable}' -m coresift inspect emb --json | true"
     done = subprocess.run(
         shell, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False
     )
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("buffered", ["", "1"], ids=["buffered", "unbuffered"])
+def test_a_stdout_that_cannot_be_written_is_one_line(buffered: str) -> None:
+    command = [*PROGRAM, "methods", "--json"]
+    variables = {**os.environ, "PYTHONUNBUFFERED": buffered}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, env=variables, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == "error: stdout: cannot be written: No space left on device\n"
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        command, stdout=writer, stderr=subprocess.PIPE, text=True, env=variables, check=False
+    )
+    os.close(writer)
+    assert done.returncode == 1
     assert done.stderr == ""
 
 

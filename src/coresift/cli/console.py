@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from coresift.core.errors import CoresiftError
+from coresift.core.errors import CoresiftError, OutputError
 from coresift.core.progress import Stage
 from coresift.core.size import format_bytes
 
@@ -23,7 +24,7 @@ _PATIENCE_S = 1.0
 
 def show_json(value: object) -> None:
     """Print one JSON value on stdout, and nothing else."""
-    sys.stdout.write(json.dumps(value) + "\n")
+    show_text(json.dumps(value))
 
 
 def show_facts(facts: Mapping[str, object], notes: Sequence[str] = ()) -> None:
@@ -77,9 +78,26 @@ def show_evaluation(facts: Mapping[str, Any]) -> None:
 
 
 def show_text(text: str) -> None:
-    """Print a line on stdout as it is."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    """Print text on stdout as it is.
+
+    Raises
+    ------
+    OutputError
+        When the disk behind stdout is full: here, not when Python ends.
+    """
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        forget_stdout()
+        raise OutputError(f"stdout: cannot be written: {error.strerror}") from error
+
+
+def forget_stdout() -> None:
+    """Send what is left in stdout nowhere, so that Python does not try it again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print(table: object) -> None:
@@ -91,8 +109,9 @@ def _print(table: object) -> None:
     # a pipe has no width: nothing may be cut off, and nothing is padded
     text = io.StringIO()
     Console(file=text, width=10_000, highlight=False, markup=False).print(table)
-    for line in text.getvalue().splitlines():
-        sys.stdout.write(line.rstrip() + "\n")
+    lines = [line.rstrip() for line in text.getvalue().splitlines()]
+    if lines:
+        show_text("\n".join(lines))
 
 
 def format_value(value: object) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -68,9 +67,7 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program and exit."""
     signal.signal(signal.SIGTERM, _terminate)
-    code = run(sys.argv[1:] if arguments is None else list(arguments))
-    sys.stdout.flush()
-    sys.exit(code)
+    sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
 
 
 def run(arguments: list[str]) -> int:
@@ -98,7 +95,7 @@ def run(arguments: list[str]) -> int:
         return FAILED
     except BrokenPipeError:
         # whoever read stdout has gone: say no more, not even when Python flushes it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        console.forget_stdout()
         return FAILED
     except MemoryError:
         if meta.get(DEBUG):
