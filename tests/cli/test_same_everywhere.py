@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
@@ -105,6 +106,33 @@ def test_a_small_budget_spills_and_changes_nothing(tmp_path: Path) -> None:
         large, small = (ds.dataset(tmp_path / name / part).to_table() for name in results)
         assert large.equals(small)
     assert results["small"]["peak_rss_bytes"] < 1.1 * 250e6
+
+
+def test_replay_knows_nan_and_other_row_groups(tmp_path: Path) -> None:
+    loss = np.where(np.arange(60) % 3 == 0, np.nan, 1.5)
+    lists = pa.array([[value, 2.0] for value in loss])
+    write_dump(tmp_path / "emb", vector_table(gaussians(60, 3, 2), loss=loss, lists=lists))
+    options = ["--embedding", "embedding", "--json"]
+    done = coresift("select", "random", "emb", "-n", 40, "-o", "one", *options, cwd=tmp_path)
+    assert done.code == 0, done.err
+    part = tmp_path / "one" / "part-00000.parquet"
+    pq.write_table(pq.read_table(part), part, row_group_size=7)
+    done = coresift("replay", "one", "-o", "two", "--json", cwd=tmp_path)
+    assert json.loads(done.out)["differences"] == []
+    table = pq.read_table(part)
+    changed = table.set_column(0, "loss", pa.array([0.5] * 40))
+    pq.write_table(changed, part, row_group_size=7)
+    done = coresift("replay", "one", "-o", "three", "--json", cwd=tmp_path)
+    assert done.code == 1
+    assert json.loads(done.out)["differences"] == [
+        "part-00000.parquet: differs in column 'loss' after row 0"
+    ]
+
+
+def test_replay_takes_no_seed(tmp_path: Path) -> None:
+    done = coresift("replay", "one", "-o", "two", "--seed", 3, cwd=tmp_path)
+    assert done.code == 2
+    assert "No such option" in done.err
 
 
 def test_replay_finds_the_same_and_tells_a_difference(work: Path) -> None:

@@ -74,8 +74,7 @@ input_options = _stack(
     ),
 )
 
-run_options = _stack(
-    click.option("--seed", type=int, help="Seed of all randomness.  [default: 0]"),
+resource_options = _stack(
     click.option(
         "--memory",
         metavar="SIZE",
@@ -103,6 +102,11 @@ run_options = _stack(
         type=click.IntRange(min=1),
         help="Rows read at a time; results do not depend on it.  [default: by their width]",
     ),
+)
+
+run_options = _stack(
+    click.option("--seed", type=int, help="Seed of all randomness.  [default: 0]"),
+    resource_options,
 )
 
 show_options = _stack(

@@ -12,7 +12,7 @@ from coresift.cli import options
 @click.command("replay")
 @click.argument("result", metavar="OUT")
 @options.output_option("Where to write the new result.")
-@options.run_options
+@options.resource_options
 @options.show_options
 def command(result: str, as_json: bool, **values: Any) -> None:
     """Run again from a result's provenance, and compare.
@@ -23,7 +23,6 @@ def command(result: str, as_json: bool, **values: Any) -> None:
     from coresift.api.replay import replay
     from coresift.cli import console
 
-    values.pop("seed")
     with options.watched(values) as progress:
         common = options.common(values, *options.RUN)
         found = replay(result, **values, **common, **progress)
