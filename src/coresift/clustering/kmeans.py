@@ -43,7 +43,7 @@ class KMeansParams:
     seeding : str
         ``k-means++`` (on a sample of rows), ``k-means||`` or ``random``.
     seeding_rows : int or None
-        Rows that ``k-means++`` looks at; by default 10 for each cluster, at least 10,000.
+        Rows that ``k-means++`` looks at; by default 5 for each cluster, at least 5,000.
     train_rows : int or None
         Train on this many rows, drawn uniformly; None trains on all.
     kernel : str

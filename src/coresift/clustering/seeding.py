@@ -13,12 +13,12 @@ from coresift.core.progress import Progress
 from coresift.engine.base import Engine
 
 SEEDINGS = ("k-means++", "k-means||", "random")
-_SAMPLE_PER_CENTER = 10
-_LEAST_SAMPLE = 10_000
+_SAMPLE_PER_CENTER = 5
+_LEAST_SAMPLE = 5_000
 
 
 def default_seeding_rows(k: int) -> int:
-    """Rows that k-means++ looks at by default: 10 for each center, at least 10,000."""
+    """Rows that k-means++ looks at by default: 5 for each center, at least 5,000."""
     return max(_LEAST_SAMPLE, _SAMPLE_PER_CENTER * k)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -273,6 +274,12 @@ def open_dump(paths: Sequence[str | os.PathLike[str]], options: InputOptions | N
     """
     options = options or InputOptions()
     tables = _open_all(resolve(paths))
+    twice = [name for name, times in Counter(tables[0].schema.names).items() if times > 1]
+    if twice:
+        raise InputError(
+            f"{tables[0].ref.name}: several columns named {twice[0]!r}",
+            hint="write the file again with a name for each column",
+        )
     for table in tables[1:]:
         _require_same_columns(tables[0], table)
     dump = Dump(tables, options, _open_sidecar(options))

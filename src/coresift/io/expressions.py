@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pyarrow as pa
@@ -30,7 +30,7 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: lambda a, b: a + b,
     ast.Sub: lambda a, b: a - b,
     ast.Mult: lambda a, b: a * b,
-    ast.Div: lambda a, b: _float(a) / b,
+    ast.Div: lambda a, b: _divide(a, b),
     ast.Pow: lambda a, b: pc.power(_float(a), b),
 }
 _FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
@@ -60,6 +60,13 @@ _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]+`")
 
 def _float(value: Any) -> Any:
     return value.cast(pa.float64()) if isinstance(value, pc.Expression) else float(value)
+
+
+def _divide(numerator: Any, denominator: Any) -> Any:
+    if isinstance(numerator, pc.Expression) or isinstance(denominator, pc.Expression):
+        # pyarrow's own operator stops at a zero; this one gives an infinity
+        return pc.divide(_float(numerator), _float(denominator))
+    return numerator / denominator
 
 
 def _text(value: Any) -> str:
@@ -107,7 +114,9 @@ def parse(text: str, schema: pa.Schema, option: str) -> tuple[pc.Expression, lis
         expression = _Translator(schema, quoted, columns, option).visit(tree.body)
     except ParameterError:
         raise
-    except (SyntaxError, ValueError, TypeError, pa.ArrowException) as error:
+    except RecursionError:
+        raise ParameterError(f"{option}: the expression is nested too deeply") from None
+    except (SyntaxError, ValueError, TypeError, ArithmeticError, pa.ArrowException) as error:
         reason = error.msg if isinstance(error, SyntaxError) else str(error)
         raise ParameterError(
             f"{option} {text!r} cannot be read: {reason}",
@@ -115,7 +124,19 @@ def parse(text: str, schema: pa.Schema, option: str) -> tuple[pc.Expression, lis
         ) from None
     if not isinstance(expression, pc.Expression) or not columns:
         raise ParameterError(f"{option} {text!r} names no column")
+    try:
+        _type_of(expression, schema, columns)
+    except pa.ArrowException as error:
+        types = ", ".join(f"{name} is {schema.field(name).type}" for name in columns)
+        raise ParameterError(
+            f"{option} {text!r} does not go with the columns' types: {error}", hint=types
+        ) from None
     return expression, list(columns)
+
+
+def _type_of(expression: pc.Expression, schema: pa.Schema, columns: Iterable[str]) -> pa.DataType:
+    fields = pa.schema([schema.field(name) for name in columns])
+    return evaluate(pa.RecordBatch.from_pylist([], schema=fields), expression).type
 
 
 def _from_sql(text: str) -> str:
@@ -189,15 +210,31 @@ class _Translator(ast.NodeVisitor):
     def _compare(self, left: Any, operator: ast.cmpop, comparator: ast.expr) -> Any:
         right = self.visit(comparator)
         if isinstance(operator, ast.In | ast.NotIn):
+            if not isinstance(left, pc.Expression) or not isinstance(right, list):
+                raise ValueError("'in' stands between a column and a list such as [1, 2]")
             found = left.isin(right)
             return found if isinstance(operator, ast.In) else ~found
         if right is None:
+            if not isinstance(left, pc.Expression):
+                raise ValueError("only a column is compared with None")
             null = left.is_null()
-            return null if isinstance(operator, ast.Is | ast.Eq) else ~null
+            if isinstance(operator, ast.Is | ast.Eq):
+                return null
+            if isinstance(operator, ast.IsNot | ast.NotEq):
+                return ~null
+            raise ValueError("None has no order; write 'is None' or 'is not None'")
         compare = _COMPARE.get(type(operator))
         if compare is None:
             raise ValueError("only None can follow 'is'")
-        return compare(left, right)
+        return compare(self._moment(left, right), self._moment(right, left))
+
+    def _moment(self, value: Any, other: Any) -> Any:
+        """Text that is compared with a date or a time, as one."""
+        if isinstance(value, str) and isinstance(other, pc.Expression):
+            kind = _type_of(other, self.schema, self.columns)
+            if pa.types.is_temporal(kind):
+                return pc.scalar(pa.scalar(value).cast(kind))
+        return value
 
     def visit_Call(self, node: ast.Call) -> Any:
         name = node.func.id if isinstance(node.func, ast.Name) else ast.unparse(node.func)

@@ -78,6 +78,9 @@ def resolve(paths: Sequence[str | os.PathLike[str]], *, formats: bool = True) ->
     found: list[FileRef] = []
     for path in paths:
         text = os.fspath(path)
+        if not text:
+            # pathlib would take it for the current directory
+            raise InputError("an empty path was given", hint="name files, directories or globs")
         found.extend(_resolve_uri(text) if _scheme(text) else _resolve_local(text))
     if not found:
         raise InputError("no input was given", hint="name files, directories, globs or URIs")

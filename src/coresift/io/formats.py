@@ -80,17 +80,19 @@ def _unreadable(ref: FileRef, kind: str, error: BaseException) -> InputError:
 
 
 def _tail(ref: FileRef, magic: bytes, kind: str) -> bytes:
+    article = "an" if kind.startswith("A") else "a"
     with ref.filesystem.open_input_file(ref.path) as stream:
         size = stream.size()
         if size < 2 * len(magic) + 4:
             raise InputError(
-                f"{ref.name}: {size} bytes, too short for a {kind} file", hint="write it again"
+                f"{ref.name}: {size} bytes, too short for {article} {kind} file",
+                hint="write it again",
             )
         stream.seek(size - len(magic) - 4)
         end = stream.read()
         if end[4:] != magic:
             raise InputError(
-                f"{ref.name}: does not end as a {kind} file does; it is truncated or damaged",
+                f"{ref.name}: does not end as {article} {kind} file does; it is truncated or damaged",
                 hint="write the file again, or leave it out",
             )
         length = struct.unpack("<I", end[:4])[0]

@@ -140,6 +140,9 @@ def find(
             f"{source}: {len(candidates)} vector columns: {listing}",
             hint="choose one with --embedding NAME",
         )
+    uneven = [f.name for f in schema if classify(f)]
+    if uneven:
+        raise _no_common_length(source, uneven[0])
     binary = [f.name for f in schema if pa.types.is_fixed_size_binary(f.type)]
     raise InputError(
         f"{source}: no vector column among {_listing(schema.names)}",
@@ -155,6 +158,13 @@ def find(
 def _listing(names: Sequence[str], most: int = 12) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"the columns {', '.join(names[:most])}{more}" if names else "no columns at all"
+
+
+def _no_common_length(source: str, name: str) -> InputError:
+    return InputError(
+        f"{source}: column {name!r} holds lists of no common length",
+        hint="vectors of one length are expected",
+    )
 
 
 def _common_length(column: pa.Array) -> int | None:
@@ -187,10 +197,7 @@ def _named(
             )
         dim = found[2] or _common_length(sample.column(name))
         if not dim:
-            raise InputError(
-                f"{source}: column {name!r} holds lists of no common length",
-                hint="vectors of one length are expected",
-            )
+            raise _no_common_length(source, name)
         return VectorColumn(name, (name,), found[0], found[1], dim)
     if any(mark in name for mark in "*?["):
         columns = natural_order(fnmatch.filter(schema.names, name))

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from coresift.core.errors import InputError
+from coresift.core.errors import InputError, ParameterError
 from coresift.core.memory import Budget, give_back
 from coresift.core.progress import Progress
 from coresift.engine.base import Engine
@@ -53,7 +53,13 @@ def matching_rows(dump: Dump, shard: Shard) -> NDArray[np.bool_] | None:
         return matching
     expression, columns = dump.where
     for start, batch in dump.read(shard, columns):
-        values = expressions.evaluate(batch, expression)
+        try:
+            values = expressions.evaluate(batch, expression)
+        except pa.ArrowException as error:
+            reason = str(error).splitlines()[0]
+            raise ParameterError(
+                f"--where {dump.options.where!r} cannot be computed: {reason}"
+            ) from None
         if str(values.type) != "bool":
             raise InputError(
                 f"--where {dump.options.where!r} gives {values.type}, not true or false",

@@ -45,7 +45,7 @@ from coresift.cli import options
 @click.option(
     "--seeding-rows",
     type=click.IntRange(min=1),
-    help="Rows that k-means++ looks at.  [default: 10 for each cluster, at least 10,000]",
+    help="Rows that k-means++ looks at.  [default: 5 for each cluster, at least 5,000]",
 )
 @click.option(
     "--train-rows",
