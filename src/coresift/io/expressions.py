@@ -18,6 +18,18 @@ import pyarrow.compute as pc
 
 from coresift.core.errors import ParameterError
 
+
+def _float(value: Any) -> Any:
+    return value.cast(pa.float64()) if isinstance(value, pc.Expression) else float(value)
+
+
+def _divide(numerator: Any, denominator: Any) -> Any:
+    if isinstance(numerator, pc.Expression) or isinstance(denominator, pc.Expression):
+        # pyarrow's own operator stops at a zero; this one gives an infinity
+        return pc.divide(_float(numerator), _float(denominator))
+    return numerator / denominator
+
+
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Eq: lambda a, b: a == b,
     ast.NotEq: lambda a, b: a != b,
@@ -30,7 +42,7 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: lambda a, b: a + b,
     ast.Sub: lambda a, b: a - b,
     ast.Mult: lambda a, b: a * b,
-    ast.Div: lambda a, b: _divide(a, b),
+    ast.Div: _divide,
     ast.Pow: lambda a, b: pc.power(_float(a), b),
 }
 _FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
@@ -56,17 +68,6 @@ _SQL = [
     (re.compile(r"(?<![=<>!])=(?!=)"), "=="),
 ]
 _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]+`")
-
-
-def _float(value: Any) -> Any:
-    return value.cast(pa.float64()) if isinstance(value, pc.Expression) else float(value)
-
-
-def _divide(numerator: Any, denominator: Any) -> Any:
-    if isinstance(numerator, pc.Expression) or isinstance(denominator, pc.Expression):
-        # pyarrow's own operator stops at a zero; this one gives an infinity
-        return pc.divide(_float(numerator), _float(denominator))
-    return numerator / denominator
 
 
 def _text(value: Any) -> str:

@@ -92,7 +92,8 @@ def _tail(ref: FileRef, magic: bytes, kind: str) -> bytes:
         end = stream.read()
         if end[4:] != magic:
             raise InputError(
-                f"{ref.name}: does not end as {article} {kind} file does; it is truncated or damaged",
+                f"{ref.name}: does not end as {article} {kind} file does; it is truncated or "
+                "damaged",
                 hint="write the file again, or leave it out",
             )
         length = struct.unpack("<I", end[:4])[0]
