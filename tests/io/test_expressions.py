@@ -8,11 +8,13 @@ import pytest
 from coresift.core.errors import ParameterError
 from coresift.io.expressions import evaluate, parse
 
+DAY = 19723 * 86400  # the first of January 2024
 BATCH = pa.record_batch(
     {
         "a": pa.array([1, 2, 3, None]),
         "b": pa.array([1.5, -2.0, 0.0, 4.0]),
         "text": pa.array(["x=1", "AND", None, "it's"]),
+        "time": pa.array([DAY, DAY + 86400, DAY + 90000, None], pa.timestamp("s")),
         "odd name": pa.array([True, False, True, False]),
     }
 )
@@ -36,6 +38,10 @@ BATCH = pa.record_batch(
         ("abs(b) + a * 2", [3.5, 6.0, 6.0, None]),
         ("-b / 2", [-0.75, 1.0, 0.0, -2.0]),
         ("startswith(text, 'x')", [True, False, None, False]),
+        ("a / 0 > 1", [True, True, True, None]),
+        ("a / 2 > 1 / 2", [False, True, True, None]),
+        ("time >= '2024-01-02'", [False, True, True, None]),
+        ("'2024-01-02' > time", [True, False, False, None]),
     ],
 )
 def test_values(text: str, expected: list[object]) -> None:
@@ -52,6 +58,16 @@ def test_values(text: str, expected: list[object]) -> None:
         ("getattr(a)", "--where 'getattr(a)' cannot be read: no function 'getattr'"),
         ("a.b > 1", "--where 'a.b > 1' cannot be read: 'a.b' is not understood here"),
         ("abs(a, b)", "--where 'abs(a, b)' cannot be read: abs takes 1 argument"),
+        ("a < None", "--where 'a < None' cannot be read: None has no order"),
+        ("3 in a", "--where '3 in a' cannot be read: 'in' stands between a column and a list"),
+        ("a in 3", "--where 'a in 3' cannot be read: 'in' stands between a column and a list"),
+        ("None is None", "--where 'None is None' cannot be read: only a column is compared"),
+        ("a > 1 / 0", "--where 'a > 1 / 0' cannot be read: division by zero"),
+        ("time > 'noon'", "--where \"time > 'noon'\" cannot be read: Failed to parse string: 'noon'"),
+        ("a" + " + a" * 20_000, "--where: the expression is nested too deeply"),
+        ("text > 3", "--where 'text > 3' does not go with the columns' types: Function 'greater'"),
+        ("not a", "--where 'not a' does not go with the columns' types: Function 'invert'"),
+        ("a in ['x']", "--where \"a in ['x']\" does not go with the columns' types: Array type"),
     ],
 )  # fmt: skip
 def test_messages(text: str, message: str) -> None:

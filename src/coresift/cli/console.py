@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -148,39 +149,55 @@ def _complain(kind: str, text: str) -> None:
 
 
 class TerminalProgress:
-    """Progress bars on a terminal, for stages that take over a second."""
+    """Progress bars on a terminal, once a run has taken over a second.
+
+    A timer shows the stage under way, which need not have advanced yet.
+    """
 
     def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._timer = threading.Timer(_PATIENCE_S, self._begin)
+        self._timer.daemon = True
+        self._stages: list[_Bar] = []
         self._bars: Progress | None = None
+        self._ended = False
 
     @contextmanager
     def stage(self, name: str, rows: int) -> Iterator[Stage]:
         """Open a stage that will pass over ``rows`` rows."""
-        stage = _Bar(self, name, rows)
+        stage = _Bar(name, rows)
+        with self._lock:
+            self._stages.append(stage)
+            if self._bars is not None:
+                stage.show(self._bars)
         try:
             yield stage
         finally:
-            stage.close()
+            with self._lock:
+                self._stages.remove(stage)
+                stage.hide()
 
-    def bars(self) -> Progress:
-        """Start the live display, once."""
-        if self._bars is None:
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    def _begin(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
 
+        with self._lock:
+            if self._ended:
+                return
             self._bars = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
                 TextColumn("{task.completed:,.0f} of {task.total:,.0f} rows"),
-                TextColumn("{task.fields[rate]}"),
-                TimeRemainingColumn(),
+                TextColumn("{task.fields[pace]}"),
                 console=Console(file=sys.stderr),
                 transient=True,
             )
+            for stage in self._stages:
+                stage.show(self._bars)
             self._bars.start()
-        return self._bars
 
     def __enter__(self) -> Self:
+        self._timer.start()
         return self
 
     def __exit__(
@@ -189,33 +206,44 @@ class TerminalProgress:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._bars is not None:
-            self._bars.stop()
+        self._timer.cancel()
+        with self._lock:
+            self._ended = True
+            if self._bars is not None:
+                self._bars.stop()
 
 
 class _Bar:
-    def __init__(self, owner: TerminalProgress, name: str, rows: int) -> None:
-        self._owner = owner
+    def __init__(self, name: str, rows: int) -> None:
         self._name = name
         self._rows = rows
         self._done = 0
         self._start = time.monotonic()
-        self._task: TaskID | None = None
+        self._shown: tuple[Progress, TaskID] | None = None
 
     def advance(self, rows: int) -> None:
         self._done += rows
-        spent = time.monotonic() - self._start
-        if spent < _PATIENCE_S:
-            return
-        bars = self._owner.bars()
-        rate = f"{self._done / spent:,.0f} rows/s"
-        if self._task is None:
-            self._task = bars.add_task(self._name, total=self._rows, rate=rate)
-        bars.update(self._task, completed=self._done, rate=rate)
+        if self._shown is not None:
+            bars, task = self._shown
+            bars.update(task, completed=self._done, pace=self._pace())
 
-    def close(self) -> None:
-        if self._task is not None:
-            self._owner.bars().remove_task(self._task)
+    def show(self, bars: Progress) -> None:
+        task = bars.add_task(self._name, total=self._rows, completed=self._done, pace=self._pace())
+        self._shown = bars, task
+
+    def hide(self) -> None:
+        if self._shown is not None:
+            bars, task = self._shown
+            bars.remove_task(task)
+
+    def _pace(self) -> str:
+        """Rate and time left, as far as they are known."""
+        spent = time.monotonic() - self._start
+        if not self._done or spent <= 0.0:
+            return ""
+        rate = self._done / spent
+        minutes, seconds = divmod(round(max(0, self._rows - self._done) / rate), 60)
+        return f"{rate:,.0f} rows/s {minutes}:{seconds:02d} left"
 
 
 def shows_progress(options: Mapping[str, Any]) -> bool:
