@@ -79,7 +79,7 @@ def test_columns_that_no_one_can_mean(tmp_path: Path) -> None:
     uneven = pa.array([[1.0]] * 5 + [[1.0, 2.0]] * 5, pa.list_(pa.float32()))
     pq.write_table(pa.table({"v": uneven}), path)
     assert message(path) == "FILE: column 'v' holds lists of no common length"
-    both = {name: TABLE["embedding"] for name in ("v", "w")}
+    both = dict.fromkeys(("v", "w"), TABLE["embedding"])
     pq.write_table(pa.table(both), path)
     assert message(path) == (
         "FILE: 2 vector columns: v (fixed_size_list of 4 float32), w (fixed_size_list of 4 float32)"
