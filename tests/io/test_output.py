@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from coresift.core.errors import OutputError
 from coresift.core.progress import Silent
 from coresift.engine.local import LocalEngine
-from coresift.io import subset as subset_module
 from coresift.io import writer as writer_module
 from coresift.io.dump import open_dump
 from coresift.io.provenance import KEY, Provenance, find_provenance
@@ -55,15 +54,40 @@ def test_parts_are_cut_at_fixed_rows(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert find_provenance(parts[0]) == PROVENANCE
 
 
-@pytest.mark.parametrize("held", [1, 1 << 30])
-def test_a_subset_is_the_rows_themselves(
-    held: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@given(cuts=st.lists(st.integers(0, 3000), max_size=8))
+@settings(max_examples=20, deadline=None)
+def test_long_texts_and_lists_end_a_row_group_early(
+    cuts: list[int], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    monkeypatch.setattr(subset_module, "_HELD_BYTES", held)
+    folder = tmp_path_factory.mktemp("texts")
+    texts = [None if row % 7 == 0 else "x" * (row % 50) for row in range(3000)]
+    lists = [[0.5] * (row % 3) for row in range(3000)]
+    batch = pa.record_batch({"text": pa.array(texts), "list": pa.array(lists)})
+    sizes = [len(text or "") + 8 * len(items) for text, items in zip(texts, lists, strict=True)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer_module, "_GROUP_BYTES", 10_000)
+        bounds = sorted(cuts)
+        with PartWriter(folder / "x.parquet", batch.schema, PROVENANCE) as writer:
+            for start, stop in zip([0, *bounds], [*bounds, 3000], strict=True):
+                writer.write(batch.slice(start, stop - start))
+    metadata = pq.read_metadata(folder / "x.parquet")
+    start = 0
+    for index in range(metadata.num_row_groups):
+        stop = start + metadata.row_group(index).num_rows
+        # full with its last row, and not before
+        assert sum(sizes[start : stop - 1]) < 10_000
+        assert sum(sizes[start:stop]) >= 10_000 or stop == 3000
+        start = stop
+    assert pq.read_table(folder / "x.parquet")["text"].to_pylist() == texts
+
+
+@pytest.mark.parametrize("held", [1, 1 << 30])
+def test_a_subset_is_the_rows_themselves(held: int, tmp_path: Path) -> None:
     table = vector_table(gaussians(500, 3, 2), id=[f"i{row}" for row in range(500)])
     write_dump(tmp_path / "emb", table, files=3, row_group_size=40)
     dump = open_dump([tmp_path / "emb"])
     dump.rows_at_a_time = 7
+    dump.run_bytes = held
     rows = np.flatnonzero(np.random.default_rng(0).random(500) < 0.3)
     write_subset(
         tmp_path / "s.parquet",

@@ -16,8 +16,6 @@ from coresift.io.dump import Dump, Shard
 from coresift.io.provenance import Provenance
 from coresift.io.writer import PartWriter, row_bytes
 
-_HELD_BYTES = 32 << 20
-
 
 def output_columns(
     dump: Dump,
@@ -133,7 +131,8 @@ def write_subset(
                 yield batch.take(pa.array(rows[first:last] - start))
 
     def batches() -> Iterator[pa.RecordBatch]:
-        if any(_chosen_bytes(dump, shard, rows, read) > _HELD_BYTES for shard in groups):
+        held = 2 * dump.run_bytes
+        if any(_chosen_bytes(dump, shard, rows, read) > held for shard in groups):
             # too much of one row group to be held by a task
             for shard in groups:
                 yield from chosen(shard)

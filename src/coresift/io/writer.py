@@ -8,8 +8,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from coresift.io.provenance import KEY, Provenance
 
@@ -42,11 +45,35 @@ def group_rows(schema: pa.Schema) -> int:
     return max(_LEAST_ROWS, min(_MOST_ROWS, rows))
 
 
+def _varying_bytes(batch: pa.RecordBatch) -> NDArray[np.int64]:
+    """Bytes of each row's texts and lists, which the schema does not tell."""
+    total = np.zeros(batch.num_rows, np.int64)
+    for column in batch.columns:
+        kind = column.type
+        if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+            lengths, width = pc.list_value_length(column), row_bytes(kind.value_type)
+        elif _is_text(kind):
+            lengths, width = pc.binary_length(column), 1
+        else:
+            continue
+        total += lengths.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64) * width
+    return total
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+    )
+
+
 class PartWriter:
     """Writes rows to one file, or to ``part-00000.parquet`` and so on.
 
-    Row groups and parts are cut at fixed rows, so that the files do not depend on the
-    batches that came in.
+    Row groups and parts are cut at fixed rows, or earlier where the rows' own texts and lists
+    are long, so that the files do not depend on the batches that came in.
 
     Parameters
     ----------
@@ -67,20 +94,25 @@ class PartWriter:
         width = max(1, sum(row_bytes(field.type) for field in schema))
         self._part = self._group * max(1, _PART_BYTES // (self._group * width))
         self._pending: list[pa.RecordBatch] = []
-        self._waiting = 0
-        self._written = 0
+        self._waiting = self._waiting_bytes = 0
+        self._written = self._written_bytes = 0
         self._files = 0
         self._writer: pq.ParquetWriter | None = None
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append rows."""
-        position = 0
+        lengths = np.cumsum(_varying_bytes(batch))
+        position = seen = 0
         while position < batch.num_rows:
-            piece = batch.slice(position, self._group - self._waiting)
+            room = seen + _GROUP_BYTES - self._waiting_bytes
+            full = int(np.searchsorted(lengths, room)) + 1
+            piece = batch.slice(position, min(self._group - self._waiting, full - position))
             self._pending.append(piece)
             self._waiting += piece.num_rows
             position += piece.num_rows
-            if self._waiting == self._group:
+            self._waiting_bytes += int(lengths[position - 1]) - seen
+            seen = int(lengths[position - 1])
+            if self._waiting == self._group or self._waiting_bytes >= _GROUP_BYTES:
                 self._flush()
 
     def close(self) -> None:
@@ -91,7 +123,8 @@ class PartWriter:
             self._writer.close()
 
     def _flush(self) -> None:
-        if self._writer is not None and self._parts and self._written >= self._part:
+        full = self._written >= self._part or self._written_bytes >= _PART_BYTES
+        if self._writer is not None and self._parts and full:
             self._writer.close()
             self._writer = None
         if self._writer is None:
@@ -100,13 +133,14 @@ class PartWriter:
         table = pa.Table.from_batches(self._pending, schema=self.schema)
         self._writer.write_table(table.combine_chunks(), row_group_size=self._group)
         self._written += self._waiting
-        self._pending, self._waiting = [], 0
+        self._written_bytes += self._waiting_bytes
+        self._pending, self._waiting, self._waiting_bytes = [], 0, 0
 
     def _open(self) -> None:
         name = f"part-{self._files:05d}.parquet"
         path = self._path / name if self._parts else self._path
         self._files += 1
-        self._written = 0
+        self._written = self._written_bytes = 0
         # a dictionary of floats only costs time
         coded = [field.name for field in self.schema if not _holds_floats(field.type)]
         self._writer = pq.ParquetWriter(
