@@ -20,6 +20,7 @@ from coresift.core.memory import Budget
 from coresift.io.store import RowStore, Scratch
 
 _OUTWARDS = np.float32(1.0 + 2.0**-20)
+_STEP = 128
 KERNELS = ("auto", "blas", "superkmeans", "faiss")
 
 Labels = NDArray[np.int32]
@@ -105,8 +106,11 @@ class Blas:
         before, self._before = self._before, centroids
         if before is None:
             return None
-        squared = np.square(centroids.astype(np.float64) - before).sum(axis=1)
-        moved: NDArray[np.float32] = (np.sqrt(squared) * _OUTWARDS).astype(np.float32)
+        moved = np.empty(len(centroids), np.float32)
+        for start in range(0, len(centroids), _STEP):
+            part = slice(start, start + _STEP)
+            step = centroids[part].astype(np.float64) - before[part]
+            moved[part] = np.sqrt(np.square(step).sum(axis=1)) * _OUTWARDS
         return moved
 
     def _project(

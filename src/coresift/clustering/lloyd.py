@@ -24,7 +24,7 @@ from coresift.engine.base import Engine
 from coresift.io.store import RowStore
 
 _REPAIRS = 10
-_STEP = 1024
+_STEP = 128
 
 
 @dataclass
@@ -176,13 +176,16 @@ class Lloyd:
 
     def _moved(self, state: Training, sums: NDArray[np.float64]) -> NDArray[np.float32]:
         """Means of the clusters; an empty one stays where it is."""
-        filled = state.counts > 0
-        means = state.centroids.astype(np.float64)
-        means[filled] = sums[filled] * (self._quantum.unit / state.counts[filled, None])
-        if self._spherical:
-            norms = np.sqrt(np.square(means).sum(axis=1, keepdims=True))
-            means = np.where(norms > 0.0, means / np.where(norms > 0.0, norms, 1.0), means)
-        return means.astype(np.float32)
+        moved = np.empty_like(state.centroids)
+        for start in range(0, len(sums), _STEP):
+            part = slice(start, start + _STEP)
+            counts = state.counts[part, None]
+            means = sums[part] * (self._quantum.unit / np.maximum(counts, 1))
+            if self._spherical:
+                norms = np.sqrt(np.square(means).sum(axis=1, keepdims=True))
+                means /= np.where(norms > 0.0, norms, 1.0)
+            moved[part] = np.where(counts > 0, means, state.centroids[part])
+        return moved
 
     def _repair(self, state: Training, iteration: int) -> bool:
         """Move empty clusters' centroids to rows drawn by D^2; False when there are none."""

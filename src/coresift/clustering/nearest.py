@@ -22,6 +22,7 @@ from coresift.clustering.projection import Projection
 
 _SCORE_BYTES = 4 << 20
 _PAIRS = 8192
+_TAIL_PAIRS = 512
 _MANY = 24
 _LOOSE = np.float32(0.05)
 _OUTWARDS = np.float32(1.0 + 2.0**-20)
@@ -62,6 +63,16 @@ class Centers:
     def k(self) -> int:
         """Number of centroids."""
         return len(self.points)
+
+    @property
+    def heads(self) -> NDArray[np.float32]:
+        """The weights without the tail, shape (width - tail, k)."""
+        return self.weights[self.projection.tail :]
+
+    @cached_property
+    def tails(self) -> NDArray[np.float32]:
+        """The weights of the tail, shape (k, tail)."""
+        return np.ascontiguousarray(self.weights[: self.projection.tail].T)
 
     @cached_property
     def in_full(self) -> Centers:
@@ -151,7 +162,8 @@ def nearest_again(
             bound[loose] = np.sqrt(near_loose) * _margin(centers)
         heads = _projected(rows, centers, projected, start)
         bar = _bar(centers, heads[:, -1], np.square(bound) * _margin(centers))
-        row, label, score = _search_tiles(heads, centers, bar, near)
+        found = _search_tiles(heads, centers, bar, near)
+        row, label, score = _still_above(heads, centers, bar, *found)
         if not len(row):
             continue
         unsure = np.unique(row)
@@ -159,8 +171,7 @@ def nearest_again(
         rough[unsure] = rough_distances(rows, centers.points, near[unsure], unsure)
         bar[unsure] = _bar(centers, heads[unsure, -1], rough[unsure])
         still = score >= bar[row]
-        found, rough = _settle(rows, centers, near, rough, row[still], label[still])
-        labels[part] = found
+        labels[part], rough = _settle(rows, centers, near, rough, row[still], label[still])
         bound[unsure] = np.sqrt(rough[unsure]) * _margin(centers)
     return labels
 
@@ -205,10 +216,9 @@ def closer(
             continue
         rows, guess = block[start + maybe], guess[maybe]
         rough = rough_distances(rows, centers.points, guess)
-        bars = bars[maybe]
-        found = _above(
-            scores[maybe], _bar(centers, heads[maybe, -1], np.minimum(rough, bars)), guess
-        )
+        bars, heads = bars[maybe], heads[maybe]
+        bar = _bar(centers, heads[:, -1], np.minimum(rough, bars))
+        found = _above(scores[maybe], bar, guess)
         label, rough = _settle(rows, centers, guess, rough, *found)
         near = np.flatnonzero(rough <= bars * _margin(centers) + _TINY)
         label = label[near]
@@ -251,7 +261,9 @@ def _bar(
 
 
 def _above(
-    scores: NDArray[np.float32], bar: NDArray[np.float32], guess: NDArray[np.int32]
+    scores: NDArray[np.float32],
+    bar: NDArray[np.float32],
+    guess: NDArray[np.int32],
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Rows and centroids, other than the guess, whose scores reach the bar; changes scores."""
     scores[np.arange(len(scores)), guess] = -np.inf
@@ -261,18 +273,44 @@ def _above(
     return unsure[place], column.astype(np.int32)
 
 
+def _still_above(
+    heads: NDArray[np.float32],
+    centers: Centers,
+    bar: NDArray[np.float32],
+    row: NDArray[np.int64],
+    label: NDArray[np.int32],
+    score: NDArray[np.float32],
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
+    """Those pairs of a row and a centroid that reach the bar with the tail as well."""
+    tail = centers.projection.tail
+    if not tail:
+        return row, label, score
+    closer_score = np.empty_like(score)
+    for start in range(0, len(row), _TAIL_PAIRS):
+        part = slice(start, start + _TAIL_PAIRS)
+        ours = workspace.take("tail", (len(row[part]), heads.shape[1]))
+        theirs = workspace.take("tails", (len(row[part]), tail))
+        np.take(heads, row[part], axis=0, out=ours, mode="clip")
+        np.take(centers.tails, label[part], axis=0, out=theirs, mode="clip")
+        np.einsum("ij,ij->i", ours[:, :tail], theirs, out=closer_score[part])
+    closer_score += score
+    still = closer_score >= bar[row]
+    return row[still], label[still], closer_score[still]
+
+
 def _search_tiles(
     heads: NDArray[np.float32],
     centers: Centers,
     bar: NDArray[np.float32],
     guess: NDArray[np.int32],
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
-    """As :func:`_above`, with the scores, tile by tile: with the bar known, none are kept."""
+    """Pairs whose scores reach the bar, and the scores: with the bar known, none are kept."""
     rows: list[NDArray[np.int64]] = []
     columns: list[NDArray[np.int64]] = []
     values: list[NDArray[np.float32]] = []
+    heads = heads[:, centers.projection.tail :]
     for low in range(0, centers.k, _TILE_CENTERS):
-        weights = centers.weights[:, low : low + _TILE_CENTERS]
+        weights = centers.heads[:, low : low + _TILE_CENTERS]
         shape = (len(heads), weights.shape[1])
         scores = np.matmul(heads, weights, out=workspace.take("tile", shape))
         over = workspace.take("over", shape, np.bool_)

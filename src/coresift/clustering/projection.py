@@ -6,7 +6,9 @@ a = Q^T x' and e orthogonal to Q. By Cauchy-Schwarz x'.c' <= a_x . a_c + |e_x| |
     |x - c|^2  >=  |x'|^2 + |c'|^2 - 2 (a_x . a_c + |e_x| |e_c|),
 
 one matrix product of h + 3 columns instead of dim. In the principal directions of the data,
-where |e| is small, few centroids pass the bound. A basis changes speed, never a result.
+where |e| is small, few centroids pass the bound. Those that do are looked at again with more
+directions, the tail: its product replaces |e_x| |e_c|, pair by pair. A basis changes speed,
+never a result.
 """
 
 from __future__ import annotations
@@ -16,14 +18,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from coresift.clustering.distances import workspace
 from coresift.core import randomness
 
 _GRID = (16, 32, 64, 96, 128, 192, 256)
 _LARGEST = _GRID[-1]
 # Shares of the variance, measured on images and on mixtures of 384 dimensions.
-_ENOUGH, _SOME = 0.93, 0.85
+_HEAD, _SOME, _ALL = 0.87, 0.85, 0.96
 _LEAST_DIM = 256
-_STEP = 512
+_STEP = 256
 UNIT = 2.0**-24
 
 
@@ -41,12 +44,15 @@ class Projection:
         Bound on how far the basis, rounded to float32, is from orthonormal.
     shares : tuple of float
         Share of the sample's variance in the first 1, 2, ... directions.
+    head : int
+        Directions of the matrix product; the others are the tail. 0 stands for all of them.
     """
 
     origin: NDArray[np.float32]
     basis: NDArray[np.float32] | None = None
     skew: float = 0.0
     shares: tuple[float, ...] = ()
+    head: int = 0
 
     @classmethod
     def fit(cls, sample: NDArray[np.float32]) -> Projection:
@@ -58,12 +64,14 @@ class Projection:
             return cls(origin)
         generator = randomness.generator(0, "projection")
         basis = generator.standard_normal((sample.shape[1], width)).astype(np.float32)
-        for _ in range(3):
+        for _ in range(2):
             basis = np.linalg.qr(cloud.T @ (cloud @ basis))[0]
         spread = cloud @ basis
         _, turn = np.linalg.eigh(spread.T @ spread)
-        wide = (basis @ turn[:, ::-1]).astype(np.float64)
-        exact = np.ascontiguousarray(np.linalg.qr(wide)[0], np.float32)
+        wide = basis.astype(np.float64) @ turn[:, ::-1]
+        # one step of Newton and Schulz: orthonormal to float32's rounding
+        wide -= 0.5 * (wide @ (wide.T @ wide - np.eye(width)))
+        exact = np.ascontiguousarray(wide, np.float32)
         gram = exact.T.astype(np.float64) @ exact
         skew = float(np.linalg.norm(gram - np.eye(width)))
         total = float(np.square(cloud).sum()) or 1.0
@@ -73,23 +81,33 @@ class Projection:
     def suited(self, k: int) -> Projection:
         """Choose how many directions make a search among ``k`` centroids fast.
 
-        Enough of them for their share of the variance to rule out nearly all centroids; all of
-        space where the data has no such directions, or ``k`` is too small for it to pay.
+        A head that rules out nearly all centroids, and a tail that rules out most others; all
+        of space where the data has no such directions, or ``k`` is too small for it to pay.
         """
         most = min(self.dim, k) // 2 if self.dim >= _LEAST_DIM else 0
         grid = [h for h in _GRID if h <= min(most, len(self.shares))]
-        enough = [h for h in grid if self.shares[h - 1] >= _ENOUGH]
-        if enough:
-            return self.narrowed(enough[0])
+        head = next((h for h in grid if self.shares[h - 1] >= _HEAD), None)
+        if head is not None:
+            wide = next((h for h in grid if self.shares[h - 1] >= _ALL), grid[-1])
+            return self.narrowed(wide, head if 2 * head <= wide else wide)
         if grid and self.shares[grid[-1] - 1] >= _SOME:
             return self.narrowed(grid[-1])
         return Projection(self.origin)
 
-    def narrowed(self, h: int) -> Projection:
-        """Return the first ``h`` directions alone; all of space where that is hardly less."""
-        if self.basis is None or 2 * h > self.dim:
+    def narrowed(self, width: int, head: int = 0) -> Projection:
+        """Return the first directions alone; all of space where that is hardly less.
+
+        Parameters
+        ----------
+        width : int
+            Directions to keep.
+        head : int
+            How many of them are the head; 0 for all.
+        """
+        if self.basis is None or 2 * width > self.dim:
             return Projection(self.origin)
-        return Projection(self.origin, np.ascontiguousarray(self.basis[:, :h]), self.skew)
+        basis = np.ascontiguousarray(self.basis[:, :width])
+        return Projection(self.origin, basis, self.skew, head=head if head < width else 0)
 
     @property
     def dim(self) -> int:
@@ -98,8 +116,14 @@ class Projection:
 
     @property
     def width(self) -> int:
-        """Columns of a projected row: directions, remainder, 1 and squared norm."""
-        return (self.dim if self.basis is None else self.basis.shape[1]) + 3
+        """Columns of a projected row: tail, head, remainder of the head, 1 and squared norm."""
+        directions = self.dim if self.basis is None else self.basis.shape[1]
+        return directions + 3 + (2 if self.head else 0)
+
+    @property
+    def tail(self) -> int:
+        """Columns of the tail: its directions, its remainder and minus that of the head."""
+        return self.basis.shape[1] - self.head + 2 if self.basis is not None and self.head else 0
 
     @property
     def relative_error(self) -> float:
@@ -124,24 +148,38 @@ class Projection:
         Returns
         -------
         ndarray of float32, shape (m, width)
-            a, |e| (not rounded down), 1 and |x'|^2.
+            The tail; then a and |e| (not rounded down) of the head, 1 and |x'|^2.
         """
         result = np.empty((len(block), self.width), np.float32)
         for start in range(0, len(block), _STEP):
             part = result[start : start + _STEP]
-            shifted = block[start : start + _STEP] - self.origin
+            shifted = workspace.take("shifted", (len(part), self.dim))
+            np.subtract(block[start : start + _STEP], self.origin, out=shifted)
             squares = np.einsum("ij,ij->i", shifted, shifted)
             if self.basis is None:
                 part[:, :-3] = shifted
                 part[:, -3] = 0.0
             else:
-                head = shifted @ self.basis
-                part[:, :-3] = head
-                rest = squares * (1.0 + 4.0 * self.turn_error) - np.einsum("ij,ij->i", head, head)
-                part[:, -3] = np.sqrt(np.maximum(rest, 0.0))
+                turned = workspace.take("turned", (len(part), self.basis.shape[1]))
+                np.matmul(shifted, self.basis, out=turned)
+                self._fill(part, turned, squares * (1.0 + 4.0 * self.turn_error))
             part[:, -2] = 1.0
             part[:, -1] = squares
         return result
+
+    def _fill(
+        self, part: NDArray[np.float32], turned: NDArray[np.float32], squares: NDArray[np.float32]
+    ) -> None:
+        """Put directions and remainders in their columns."""
+        tail, head = self.tail, self.head or turned.shape[1]
+        part[:, tail:-3] = turned[:, :head]
+        rest = squares - np.einsum("ij,ij->i", turned[:, :head], turned[:, :head])
+        part[:, -3] = np.sqrt(np.maximum(rest, 0.0))
+        if tail:
+            part[:, : tail - 2] = turned[:, head:]
+            rest = squares - np.einsum("ij,ij->i", turned, turned)
+            part[:, tail - 2] = np.sqrt(np.maximum(rest, 0.0))
+            part[:, tail - 1] = -part[:, -3]
 
     def centers(self, points: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
         """Project centroids.
@@ -154,25 +192,39 @@ class Projection:
         Returns
         -------
         weights : ndarray of float32, shape (width, k)
-            A projected row times these is at least minus half the squared distance, up to
-            :meth:`slack`.
+            A projected row times these, with or without the tail of both, is at least minus half
+            the squared distance, up to :meth:`slack`.
         reach : float
             Largest |c'|, not rounded down.
         """
-        shifted = points.astype(np.float64) - self.origin
-        squares = np.square(shifted).sum(axis=1)
         weights = np.empty((self.width, len(points)), np.float32)
-        if self.basis is None:
-            weights[:-3] = shifted.T
-            weights[-3] = 0.0
-        else:
-            head = shifted @ self.basis.astype(np.float64)
-            weights[:-3] = head.T
-            rest = squares * (1.0 + 4.0 * self.skew + 8.0 * UNIT) - np.square(head).sum(axis=1)
-            weights[-3] = np.sqrt(np.maximum(rest, 0.0)) * (1.0 + 4.0 * UNIT)
-        weights[-2] = -0.5 * squares
-        weights[-1] = -0.5
-        return weights, float(np.sqrt(squares.max(initial=0.0))) * (1.0 + 1e-6)
+        longest = 0.0
+        for start in range(0, len(points), _STEP):
+            part = weights[:, start : start + _STEP]
+            shifted = points[start : start + _STEP].astype(np.float64) - self.origin
+            squares = np.einsum("ij,ij->i", shifted, shifted)
+            if self.basis is None:
+                part[:-3] = shifted.T
+                part[-3] = 0.0
+            else:
+                turned = shifted @ self.basis.astype(np.float64)
+                self._fill_weights(part, turned, squares * (1.0 + 4.0 * self.skew + 8.0 * UNIT))
+            part[-2] = -0.5 * squares
+            part[-1] = -0.5
+            longest = max(longest, float(squares.max(initial=0.0)))
+        return weights, float(np.sqrt(longest)) * (1.0 + 1e-6)
+
+    def _fill_weights(
+        self, part: NDArray[np.float32], turned: NDArray[np.float64], squares: NDArray[np.float64]
+    ) -> None:
+        """Put directions and remainders in their rows."""
+        tail, head = self.tail, self.head or turned.shape[1]
+        part[tail:-3] = turned[:, :head].T
+        part[-3] = _remainder(squares, turned[:, :head])
+        if tail:
+            part[: tail - 2] = turned[:, head:].T
+            part[tail - 2] = _remainder(squares, turned)
+            part[tail - 1] = part[-3]
 
     def slack(self, squares: NDArray[np.float32], reach: float) -> NDArray[np.float64]:
         """How far the product of float32 numbers may lie below minus half the squared distance.
@@ -187,3 +239,9 @@ class Projection:
         norm = np.sqrt(squares.astype(np.float64)) * (1.0 + self.relative_error)
         turned = (self.turn_error + 8.0 * UNIT) * norm * reach
         return self.relative_error * np.square(norm + reach) + turned
+
+
+def _remainder(squares: NDArray[np.float64], turned: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Norm of what the directions leave, not rounded down when it becomes float32."""
+    rest = np.maximum(squares - np.einsum("ij,ij->i", turned, turned), 0.0)
+    return np.sqrt(rest) * (1.0 + 4.0 * UNIT)

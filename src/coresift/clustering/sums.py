@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from coresift.core.exact import Quantum
 
-_STEP = 256
+_STEP = 32
 
 
 @dataclass(frozen=True)
@@ -70,10 +69,9 @@ def moved_rows(
         units = np.multiply(block[row[part]], scale, dtype=np.float64)
         np.rint(units, out=units)
         first, last = int(place[part][0]), int(place[part][-1])
-        indptr = np.searchsorted(place[part], np.arange(first, last + 2))
-        hot = sparse.csr_array(
-            (sign[part], np.arange(len(units)), indptr), shape=(last + 1 - first, len(units))
-        )
+        # few rows by few clusters: a dense product is faster than a sparse one, and as exact
+        hot = np.zeros((last + 1 - first, len(units)))
+        hot[place[part] - first, np.arange(len(units))] = sign[part]
         sums[first : last + 1] += hot @ units
     counts = np.bincount(place, weights=sign, minlength=len(clusters)).astype(np.int64)
     return ClusterSums(clusters, sums, counts)
