@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from benchmarks import data
 from benchmarks.harness import compare, coresift, options, ratios, side, spread, table
+from coresift.clustering.centers import Centers
 from coresift.clustering.distances import squared_distances
-from coresift.clustering.nearest import Centers, nearest
+from coresift.clustering.nearest import nearest
 
 ITERATIONS = 10
 

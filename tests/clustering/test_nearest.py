@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from coresift.clustering import nearest as module
+from coresift.clustering.bounds import Moves, nearest_again
+from coresift.clustering.centers import Centers
 from coresift.clustering.distances import squared_distances
-from coresift.clustering.nearest import Centers, closer, nearest, nearest_again
+from coresift.clustering.nearest import closer, nearest
 from coresift.clustering.projection import Projection
+from coresift.engine.local import LocalEngine
 from tests.clustering.rows import brute_force
 from tests.data import digits
 
@@ -59,15 +62,52 @@ def test_labels_are_those_of_a_float64_search(
     assert nearest(points, centers, None, upper).tolist() == expected.tolist()
     exact = np.sqrt(squared)
     assert (upper >= exact).all()
-    guess = np.full(rows, k - 1, np.int32)
-    before = centroids + np.float32(drift)
-    moved = np.sqrt(np.square(centroids - before).sum(axis=1)) * np.float32(1.001)
-    far = np.sqrt(squared_distances(points, before, guess)).astype(np.float32) * np.float32(1.001)
-    again = nearest_again(points, centers, None, guess, far, moved)
-    assert again.tolist() == expected.tolist()
-    assert (far >= exact).all()
     labels = expected.astype(np.int32)
     assert np.allclose(squared_distances(points, centroids, labels), squared, rtol=1e-12)
+
+
+@given(
+    kind=st.sampled_from(KINDS),
+    rows=st.integers(1, 300),
+    dim=st.integers(1, 40),
+    k=st.integers(1, 60),
+    seed=st.integers(0, 1000),
+    directions=st.sampled_from([None, (1, 0), (8, 0), (8, 3)]),
+    drift=st.sampled_from([0.0, 1e-3, 0.05, 0.5]),
+    share=st.sampled_from([0.1, 0.5, 1.0]),
+)
+@settings(max_examples=100, deadline=None)
+def test_bounds_that_are_carried_along_lead_to_the_same_labels(
+    kind: str,
+    rows: int,
+    dim: int,
+    k: int,
+    seed: int,
+    directions: tuple[int, int] | None,
+    drift: float,
+    share: float,
+) -> None:
+    """Some centroids drift for a few rounds; bounds hold and labels are a full search's."""
+    points, centroids = make(kind, rows, dim, k, seed)
+    random = np.random.default_rng(seed)
+    projection = Projection.fit(points).narrowed(*directions) if directions else None
+    before = Centers.prepare(centroids, projection)
+    projection = before.projection
+    bounds = np.zeros((rows, 2), np.float32)
+    labels = nearest(points, before, None, bounds[:, 0])
+    for _ in range(4):
+        steps = random.normal(size=centroids.shape) * (random.random((k, 1)) < share) * drift
+        centroids = (centroids + steps * centroids.std()).astype(np.float32)
+        after = Centers.prepare(centroids, projection)
+        moves = Moves.between(before, after, LocalEngine(1))
+        labels = nearest_again(points, after, None, labels, bounds, moves)
+        expected, squared = brute_force(points, centroids)
+        assert labels.tolist() == expected.tolist()
+        distances = np.sqrt(all_squared(points, centroids))
+        assert (bounds[:, 0] >= np.sqrt(squared)).all()
+        distances[np.arange(rows), expected] = np.inf
+        assert (bounds[:, 1] <= distances.min(axis=1)).all()
+        before = after
 
 
 @given(
@@ -115,16 +155,37 @@ def test_a_poor_projection_falls_back_to_all_directions(monkeypatch: pytest.Monk
     assert nearest(rows, centers).tolist() == brute_force(rows, rows[:200])[0].tolist()
 
 
-@given(seed=st.integers(0, 1000), directions=st.integers(1, 20), shift=st.floats(-1e3, 1e3))
-@settings(max_examples=40, deadline=None)
+def all_squared(points: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Squared distances of all pairs, in float64."""
+    return np.stack([np.square(points.astype(float) - one).sum(axis=1) for one in others], axis=1)
+
+
+@given(
+    seed=st.integers(0, 1000),
+    directions=st.integers(1, 20),
+    head=st.integers(0, 20),
+    shift=st.floats(-1e3, 1e3),
+)
+@settings(max_examples=60, deadline=None)
 def test_the_projected_score_bounds_the_squared_distance(
-    seed: int, directions: int, shift: float
+    seed: int, directions: int, head: int, shift: float
 ) -> None:
     points, centroids = make("spread", 100, 40, 20, seed)
     points, centroids = points + np.float32(shift), centroids + np.float32(shift)
-    projection = Projection.fit(points).narrowed(directions)
+    projection = Projection.fit(points).narrowed(directions, head)
     rows = projection.rows(points)
     weights, reach = projection.centers(centroids)
+    slack = projection.slack(rows[:, -1], reach)[:, None]
+    exact = -0.5 * all_squared(points, centroids)
     scores = (rows @ weights).astype(np.float64)
-    exact = np.stack([np.square(points.astype(float) - c).sum(axis=1) for c in centroids], axis=1)
-    assert (scores + projection.slack(rows[:, -1], reach)[:, None] >= -0.5 * exact).all()
+    assert (scores + slack >= exact).all()
+    narrow = (rows[:, projection.tail :] @ weights[projection.tail :]).astype(np.float64)
+    assert (narrow + slack >= exact).all()
+    later = centroids + np.float32(0.1) * centroids[::-1]
+    changes, moved = projection.steps(centroids, later)
+    reach = max(reach, projection.centers(later)[1])
+    change = -0.5 * all_squared(points, later) - exact
+    for center in range(len(centroids)):
+        step = np.repeat(moved[center], len(rows))
+        spare = projection.step_slack(rows[:, -1], step, reach)
+        assert (rows @ changes[center] <= change[:, center] + spare).all()

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from coresift.clustering.centers import Centers
 from coresift.clustering.distances import squared_distances
-from coresift.clustering.nearest import Centers, nearest
+from coresift.clustering.nearest import nearest
 from coresift.clustering.points import Points
 from coresift.clustering.saved import Assignments
 from coresift.core.exact import Quantum

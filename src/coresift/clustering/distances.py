@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_DIRECT_ELEMENTS = 1 << 16
+_DIRECT_ELEMENTS = 1 << 18
 _ROUGH_ELEMENTS = 1 << 18
 
 

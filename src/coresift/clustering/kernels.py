@@ -12,15 +12,16 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from coresift.clustering.nearest import Centers, nearest, nearest_again
+from coresift.clustering.bounds import Moves, nearest_again
+from coresift.clustering.centers import Centers
+from coresift.clustering.nearest import nearest
 from coresift.clustering.points import Points
 from coresift.clustering.projection import Projection
 from coresift.core.errors import MissingExtraError, ParameterError, ResourceError
 from coresift.core.memory import Budget
+from coresift.engine.base import Engine
 from coresift.io.store import RowStore, Scratch
 
-_OUTWARDS = np.float32(1.0 + 2.0**-20)
-_STEP = 128
 KERNELS = ("auto", "blas", "superkmeans", "faiss")
 
 Labels = NDArray[np.int32]
@@ -57,6 +58,8 @@ class Blas:
         The rows.
     projection : Projection
         Directions to project on.
+    engine : Engine
+        Where centroids are prepared.
     budget : Budget
         What may be held.
     scratch : Scratch
@@ -70,14 +73,16 @@ class Blas:
         self,
         points: Points,
         projection: Projection,
+        engine: Engine,
         budget: Budget,
         scratch: Scratch,
     ) -> None:
         self._projection = projection
-        self._before: NDArray[np.float32] | None = None
+        self._engine = engine
+        self._before: Centers | None = None
         self._done: set[int] = set()
-        place = None if points.rows * 4 < budget.left() // 2 else scratch
-        self._upper = RowStore(points.rows, 1, np.dtype(np.float32), place)
+        place = None if points.rows * 8 < budget.left() // 2 else scratch
+        self._bounds = RowStore(points.rows, 2, np.dtype(np.float32), place)
         self._kept: RowStore | None = None
         size = points.rows * projection.width * 4
         if projection.basis is not None and size < budget.left() // 2:
@@ -85,33 +90,23 @@ class Blas:
 
     def search(self, centroids: NDArray[np.float32]) -> Search:
         """Prepare centroids."""
-        centers = Centers.prepare(centroids, self._projection)
-        moved = self._moved(centroids)
+        centers = Centers.prepare(centroids, self._projection, self._engine)
+        before, self._before = self._before, centers
+        moves = None if before is None else Moves.between(before, centers, self._engine)
 
         def labels(start: int, block: NDArray[np.float32], before: Labels | None) -> Labels:
             stop = start + len(block)
             projected = self._project(start, stop, block)
-            upper = self._upper.read(start, stop)[:, 0]
-            if before is None or moved is None:
-                found = nearest(block, centers, projected, upper)
+            bounds = self._bounds.read(start, stop)
+            if before is None or moves is None:
+                bounds[:, 1] = 0.0
+                found = nearest(block, centers, projected, bounds[:, 0])
             else:
-                found = nearest_again(block, centers, projected, before, upper, moved)
-            self._upper.write(start, upper[:, None])
+                found = nearest_again(block, centers, projected, before, bounds, moves)
+            self._bounds.write(start, bounds)
             return found
 
         return labels
-
-    def _moved(self, centroids: NDArray[np.float32]) -> NDArray[np.float32] | None:
-        """How far each centroid moved since the last search, not rounded down."""
-        before, self._before = self._before, centroids
-        if before is None:
-            return None
-        moved = np.empty(len(centroids), np.float32)
-        for start in range(0, len(centroids), _STEP):
-            part = slice(start, start + _STEP)
-            step = centroids[part].astype(np.float64) - before[part]
-            moved[part] = np.sqrt(np.square(step).sum(axis=1)) * _OUTWARDS
-        return moved
 
     def _project(
         self, start: int, stop: int, block: NDArray[np.float32]
@@ -280,6 +275,7 @@ def make_kernel(
     choice: Choice,
     points: Points,
     projection: Projection,
+    engine: Engine,
     budget: Budget,
     scratch: Scratch,
 ) -> Kernel:
@@ -288,4 +284,4 @@ def make_kernel(
         return Superkmeans()
     if choice.kernel == "faiss":
         return Faiss(choice.gpus)
-    return Blas(points, projection, budget, scratch)
+    return Blas(points, projection, engine, budget, scratch)

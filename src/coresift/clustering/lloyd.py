@@ -24,7 +24,7 @@ from coresift.engine.base import Engine
 from coresift.io.store import RowStore
 
 _REPAIRS = 10
-_STEP = 128
+_STEP = 256
 
 
 @dataclass
@@ -166,18 +166,22 @@ class Lloyd:
     def _cost(self, state: Training, sums: NDArray[np.float64]) -> float:
         """Sum of |x - c|^2, from sum |x|^2 - 2 sum c . s + sum n |c|^2."""
         assert self._squares is not None
-        cross = norms = 0.0
-        for start in range(0, len(sums), _STEP):
+
+        def task(start: int) -> tuple[float, float]:
             part = slice(start, start + _STEP)
             wide = state.centroids[part].astype(np.float64)
-            cross += float((wide * sums[part]).sum(axis=1).sum())
-            norms += float(((wide * wide).sum(axis=1) * state.counts[part]).sum())
+            cross = float((wide * sums[part]).sum(axis=1).sum())
+            return cross, float(((wide * wide).sum(axis=1) * state.counts[part]).sum())
+
+        found = list(self._engine.map(task, range(0, len(sums), _STEP)))
+        cross, norms = sum(part[0] for part in found), sum(part[1] for part in found)
         return max(0.0, self._squares - 2.0 * self._quantum.value(cross) + norms)
 
     def _moved(self, state: Training, sums: NDArray[np.float64]) -> NDArray[np.float32]:
         """Means of the clusters; an empty one stays where it is."""
         moved = np.empty_like(state.centroids)
-        for start in range(0, len(sums), _STEP):
+
+        def task(start: int) -> None:
             part = slice(start, start + _STEP)
             counts = state.counts[part, None]
             means = sums[part] * (self._quantum.unit / np.maximum(counts, 1))
@@ -185,6 +189,9 @@ class Lloyd:
                 norms = np.sqrt(np.square(means).sum(axis=1, keepdims=True))
                 means /= np.where(norms > 0.0, norms, 1.0)
             moved[part] = np.where(counts > 0, means, state.centroids[part])
+
+        for _ in self._engine.map(task, range(0, len(sums), _STEP)):
+            pass
         return moved
 
     def _repair(self, state: Training, iteration: int) -> bool:

@@ -11,73 +11,21 @@ or the processor.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-
 import numpy as np
 from numpy.typing import NDArray
 
+from coresift.clustering.centers import Centers
 from coresift.clustering.distances import rough_distances, squared_distances, workspace
-from coresift.clustering.projection import Projection
 
-_SCORE_BYTES = 4 << 20
+_SCORE_BYTES = 16 << 20
 _PAIRS = 8192
-_TAIL_PAIRS = 512
 _MANY = 24
-_LOOSE = np.float32(0.05)
-_OUTWARDS = np.float32(1.0 + 2.0**-20)
-_TILE_ROWS = 1024
-_TILE_CENTERS = 1024
-_TINY = np.float32(1e-30)
+# where squares would underflow
+_TINY, _SMALL = np.float32(1e-30), np.float32(1e-15)
 
 
-@dataclass(frozen=True)
-class Centers:
-    """Centroids, prepared for a search.
-
-    Attributes
-    ----------
-    points : ndarray of float32, shape (k, dim)
-        The centroids.
-    projection : Projection
-        What they were projected with.
-    weights : ndarray of float32, shape (projection.width, k)
-        See :meth:`Projection.centers`.
-    reach : float
-        Largest distance of a centroid from the projection's origin.
-    """
-
-    points: NDArray[np.float32]
-    projection: Projection
-    weights: NDArray[np.float32]
-    reach: float
-
-    @classmethod
-    def prepare(cls, points: NDArray[np.float32], projection: Projection | None = None) -> Centers:
-        """Prepare centroids, float32 of shape (k, dim); by default in all directions."""
-        if projection is None:
-            projection = Projection(points.mean(axis=0, dtype=np.float64).astype(np.float32))
-        return cls(points, projection, *projection.centers(points))
-
-    @property
-    def k(self) -> int:
-        """Number of centroids."""
-        return len(self.points)
-
-    @property
-    def heads(self) -> NDArray[np.float32]:
-        """The weights without the tail, shape (width - tail, k)."""
-        return self.weights[self.projection.tail :]
-
-    @cached_property
-    def tails(self) -> NDArray[np.float32]:
-        """The weights of the tail, shape (k, tail)."""
-        return np.ascontiguousarray(self.weights[: self.projection.tail].T)
-
-    @cached_property
-    def in_full(self) -> Centers:
-        """The same centroids in all directions."""
-        return self if self.projection.basis is None else Centers.prepare(self.points)
+# rows, centroids and scores
+Pairs = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]
 
 
 def nearest(
@@ -109,70 +57,14 @@ def nearest(
     for start in range(0, len(block), step):
         part = slice(start, start + step)
         rows = block[part]
-        heads = _projected(rows, centers, projected, start)
+        heads = centers.projected(rows, projected, start)
         scores = _scores(heads, centers)
         guess = scores.argmax(axis=1).astype(np.int32)
         rough = rough_distances(rows, centers.points, guess)
-        found = _above(scores, _bar(centers, heads[:, -1], rough), guess)
-        labels[part], rough = _settle(rows, centers, guess, rough, *found)
+        pairs = _above(scores, centers.bar(heads[:, -1], rough), guess)
+        labels[part], rough, _ = settle(rows, centers, heads[:, -1], guess, rough, pairs)
         if upper is not None:
-            upper[part] = np.sqrt(rough) * _margin(centers)
-    return labels
-
-
-def nearest_again(
-    block: NDArray[np.float32],
-    centers: Centers,
-    projected: NDArray[np.float32] | None,
-    guess: NDArray[np.int32],
-    upper: NDArray[np.float32],
-    moved: NDArray[np.float32],
-) -> NDArray[np.int32]:
-    """Nearest centroid of each row, given the one it had before centroids moved.
-
-    A bound that is carried along spares most rows the measuring of their own centroid: Elkan,
-    "Using the Triangle Inequality to Accelerate k-Means", ICML 2003.
-
-    Parameters
-    ----------
-    block, centers, projected
-        As in :func:`nearest`.
-    guess : ndarray of int32, shape (m,)
-        The centroid of each row before.
-    upper : ndarray of float32, shape (m,)
-        Upper bound of the distance to it, before; is set to one of the distance to the nearest.
-    moved : ndarray of float32, shape (k,)
-        How far each centroid moved, not rounded down.
-
-    Returns
-    -------
-    ndarray of int32, shape (m,)
-        The same labels as :func:`nearest` gives.
-    """
-    labels = guess.copy()
-    for start in range(0, len(block), _TILE_ROWS):
-        part = slice(start, start + _TILE_ROWS)
-        rows, near, bound = block[part], guess[part], upper[part]
-        step = moved[near]
-        bound += step
-        bound *= _OUTWARDS
-        loose = np.flatnonzero(step > _LOOSE * bound)
-        if len(loose):
-            near_loose = rough_distances(rows, centers.points, near[loose], loose)
-            bound[loose] = np.sqrt(near_loose) * _margin(centers)
-        heads = _projected(rows, centers, projected, start)
-        bar = _bar(centers, heads[:, -1], np.square(bound) * _margin(centers))
-        found = _search_tiles(heads, centers, bar, near)
-        row, label, score = _still_above(heads, centers, bar, *found)
-        if not len(row):
-            continue
-        unsure = np.unique(row)
-        rough = np.empty(len(rows), np.float32)
-        rough[unsure] = rough_distances(rows, centers.points, near[unsure], unsure)
-        bar[unsure] = _bar(centers, heads[unsure, -1], rough[unsure])
-        still = score >= bar[row]
-        labels[part], rough = _settle(rows, centers, near, rough, row[still], label[still])
-        bound[unsure] = np.sqrt(rough[unsure]) * _margin(centers)
+            upper[part] = at_most(centers, rough)
     return labels
 
 
@@ -207,20 +99,20 @@ def closer(
     step = _block_rows(centers.k)
     for start in range(0, len(block), step):
         bars = than[start : start + step]
-        heads = _projected(block[start : start + step], centers, projected, start)
+        heads = centers.projected(block[start : start + step], projected, start)
         scores = _scores(heads, centers)
         guess = scores.argmax(axis=1).astype(np.int32)
         best = scores[np.arange(len(guess)), guess]
-        maybe = np.flatnonzero(best >= _bar(centers, heads[:, -1], bars))
+        maybe = np.flatnonzero(best >= centers.bar(heads[:, -1], bars))
         if not len(maybe):
             continue
         rows, guess = block[start + maybe], guess[maybe]
         rough = rough_distances(rows, centers.points, guess)
         bars, heads = bars[maybe], heads[maybe]
-        bar = _bar(centers, heads[:, -1], np.minimum(rough, bars))
-        found = _above(scores[maybe], bar, guess)
-        label, rough = _settle(rows, centers, guess, rough, *found)
-        near = np.flatnonzero(rough <= bars * _margin(centers) + _TINY)
+        bar = centers.bar(heads[:, -1], np.minimum(rough, bars))
+        pairs = _above(scores[maybe], bar, guess)
+        label, rough, _ = settle(rows, centers, heads[:, -1], guess, rough, pairs)
+        near = np.flatnonzero(rough <= bars * centers.margin + _TINY)
         label = label[near]
         distance = squared_distances(rows[near], centers.points, label)
         better = distance < bars[near]
@@ -233,15 +125,7 @@ def closer(
 
 def _block_rows(k: int) -> int:
     """Rows whose scores against ``k`` centroids stay in the cache."""
-    return max(32, min(2048, _SCORE_BYTES // (4 * max(1, k))))
-
-
-def _projected(
-    rows: NDArray[np.float32], centers: Centers, projected: NDArray[np.float32] | None, start: int
-) -> NDArray[np.float32]:
-    if projected is None:
-        return centers.projection.rows(rows)
-    return projected[start : start + len(rows)]
+    return max(32, min(8192, _SCORE_BYTES // (4 * max(1, k))))
 
 
 def _scores(heads: NDArray[np.float32], centers: Centers) -> NDArray[np.float32]:
@@ -251,113 +135,103 @@ def _scores(heads: NDArray[np.float32], centers: Centers) -> NDArray[np.float32]
     return scores
 
 
-def _bar(
-    centers: Centers, squares: NDArray[np.float32], squared: NDArray[np.floating]
-) -> NDArray[np.float32]:
-    """Score that any centroid nearer than ``squared`` reaches, whatever rounding did."""
-    widest = squared * (1.0 + 2.0 * centers.projection.relative_error)
-    bar = -0.5 * widest - centers.projection.slack(squares, centers.reach)
-    return bar.astype(np.float32)
-
-
 def _above(
     scores: NDArray[np.float32],
     bar: NDArray[np.float32],
     guess: NDArray[np.int32],
-) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+) -> Pairs:
     """Rows and centroids, other than the guess, whose scores reach the bar; changes scores."""
     scores[np.arange(len(scores)), guess] = -np.inf
     unsure = np.flatnonzero(scores.max(axis=1) >= bar)
     found = np.flatnonzero(scores[unsure] >= bar[unsure, None])
     place, column = np.divmod(found, scores.shape[1])
-    return unsure[place], column.astype(np.int32)
+    row, label = unsure[place], column.astype(np.int32)
+    return row, label, scores[row, label]
 
 
-def _still_above(
-    heads: NDArray[np.float32],
-    centers: Centers,
-    bar: NDArray[np.float32],
-    row: NDArray[np.int64],
-    label: NDArray[np.int32],
-    score: NDArray[np.float32],
-) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
-    """Those pairs of a row and a centroid that reach the bar with the tail as well."""
-    tail = centers.projection.tail
-    if not tail:
-        return row, label, score
-    closer_score = np.empty_like(score)
-    for start in range(0, len(row), _TAIL_PAIRS):
-        part = slice(start, start + _TAIL_PAIRS)
-        ours = workspace.take("tail", (len(row[part]), heads.shape[1]))
-        theirs = workspace.take("tails", (len(row[part]), tail))
-        np.take(heads, row[part], axis=0, out=ours, mode="clip")
-        np.take(centers.tails, label[part], axis=0, out=theirs, mode="clip")
-        np.einsum("ij,ij->i", ours[:, :tail], theirs, out=closer_score[part])
-    closer_score += score
-    still = closer_score >= bar[row]
-    return row[still], label[still], closer_score[still]
-
-
-def _search_tiles(
-    heads: NDArray[np.float32],
-    centers: Centers,
-    bar: NDArray[np.float32],
-    guess: NDArray[np.int32],
-) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
-    """Pairs whose scores reach the bar, and the scores: with the bar known, none are kept."""
-    rows: list[NDArray[np.int64]] = []
-    columns: list[NDArray[np.int64]] = []
-    values: list[NDArray[np.float32]] = []
-    heads = heads[:, centers.projection.tail :]
-    for low in range(0, centers.k, _TILE_CENTERS):
-        weights = centers.heads[:, low : low + _TILE_CENTERS]
-        shape = (len(heads), weights.shape[1])
-        scores = np.matmul(heads, weights, out=workspace.take("tile", shape))
-        over = workspace.take("over", shape, np.bool_)
-        found = np.flatnonzero(np.greater_equal(scores, bar[:, None], out=over))
-        row, column = np.divmod(found, shape[1])
-        rows.append(row)
-        columns.append(column + low)
-        values.append(scores.reshape(-1)[found])
-    row, which = np.concatenate(rows), np.concatenate(columns).astype(np.int32)
-    other = which != guess[row]
-    return row[other], which[other], np.concatenate(values)[other]
-
-
-def _settle(
+def settle(
     rows: NDArray[np.float32],
     centers: Centers,
+    squares: NDArray[np.float32],
     guess: NDArray[np.int32],
     rough: NDArray[np.float32],
-    row: NDArray[np.int64],
-    label: NDArray[np.int32],
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Decide between the guess and the centroids ``label`` found for the rows ``row``.
+    pairs: Pairs,
+) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+    """Decide between a guess and other centroids that may be nearer.
 
-    Returns the labels and, roughly, their squared distances; ``rough`` is those of the guess,
-    which need to be right only for the rows in ``row``.
+    Parameters
+    ----------
+    rows : ndarray of float32, shape (m, dim)
+        Rows.
+    centers : Centers
+        Centroids.
+    squares : ndarray of float32, shape (m,)
+        Squared norms of the projected rows.
+    guess : ndarray of int32, shape (m,)
+        A centroid of each row.
+    rough : ndarray of float32, shape (m,)
+        Squared distances to it in float32; those of rows in ``pairs`` must be there.
+    pairs : tuple of ndarray, shape (j,) each
+        Rows, with repeats, other centroids, and their scores.
+
+    Returns
+    -------
+    labels : ndarray of int32, shape (m,)
+        The nearest of these centroids.
+    least, second : ndarray of float32, shape (m,)
+        Roughly, the squared distance to it, and a bound of those to the others from below;
+        ``inf`` where there were none.
     """
+    row, label, score = pairs
+    least, second = rough.copy(), np.full(len(rows), np.inf, np.float32)
     if not len(row):
-        return guess, rough
-    if len(row) > _MANY * len(rows) and centers.projection.basis is not None:
-        found = nearest(rows, centers.in_full)
-        return found, rough_distances(rows, centers.points, found)
+        return guess, least, second
+    measured = [(row[:0], label[:0], rough[:0])]
+    # the most likely one first: it may rule out the others
+    for likely in (True, False):
+        still = score >= centers.bar(squares, least)[row]
+        np.minimum.at(second, row[~still], centers.proved(squares[row[~still]], score[~still]))
+        row, label, score = row[still], label[still], score[still]
+        now = _best(row, score, len(rows)) if likely else np.ones(len(row), np.bool_)
+        if not likely and len(row) > _MANY * len(rows) and centers.projection.basis is not None:
+            found = nearest(rows, centers.in_full)
+            return found, rough_distances(rows, centers.points, found), np.zeros_like(second)
+        distance = rough_distances(rows, centers.points, label[now], row[now])
+        np.minimum.at(least, row[now], distance)
+        measured.append((row[now], label[now], distance))
+        row, label, score = row[~now], label[~now], score[~now]
+    row, label, distance = (np.concatenate(part) for part in zip(*measured, strict=True))
     unsure = np.unique(row)
-    distance = np.concatenate([rough[unsure], rough_distances(rows, centers.points, label, row)])
     row, label = np.concatenate([unsure, row]), np.concatenate([guess[unsure], label])
-    least = rough.copy()
-    np.minimum.at(least, row, distance)
-    near = np.flatnonzero(distance <= least[row] * _margin(centers) + _TINY)
-    row, label = row[near], label[near]
+    distance = np.concatenate([rough[unsure], distance])
+    near = distance <= least[row] * centers.margin + _TINY
     result = guess.copy()
-    result[row] = label
-    close = np.flatnonzero(np.bincount(row, minlength=len(rows))[row] > 1)
-    return _measure(rows, centers.points, row[close], label[close], result), least
+    result[row[near]] = label[near]
+    close = np.flatnonzero(near & (np.bincount(row[near], minlength=len(rows))[row] > 1))
+    result = _measure(rows, centers.points, row[close], label[close], result)
+    other = label != result[row]
+    np.minimum.at(second, row[other], distance[other])
+    return result, least, second
 
 
-def _margin(centers: Centers) -> float:
-    """Factor within which float32 cannot tell two squared distances apart."""
-    return 1.0 + 4.0 * centers.projection.relative_error
+def _best(row: NDArray[np.int64], score: NDArray[np.float32], rows: int) -> NDArray[np.bool_]:
+    """Pairs with the highest score of their row."""
+    best = np.full(rows, -np.inf, np.float32)
+    np.maximum.at(best, row, score)
+    highest: NDArray[np.bool_] = score == best[row]
+    return highest
+
+
+def at_most(centers: Centers, rough: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Upper bounds of distances from their rough squares."""
+    upper: NDArray[np.float32] = np.sqrt(rough) * np.float32(centers.margin) + _SMALL
+    return upper
+
+
+def at_least(centers: Centers, rough: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Lower bounds of distances from their rough squares."""
+    lower = np.sqrt(rough) / np.float32(centers.margin) - _SMALL
+    return lower.astype(np.float32, copy=False)
 
 
 def _measure(

@@ -13,15 +13,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from coresift.clustering.centers import Centers
 from coresift.clustering.distances import squared_distances
-from coresift.clustering.nearest import Centers, closer
+from coresift.clustering.nearest import closer
 from coresift.clustering.projection import Projection
 from coresift.core import randomness
 from coresift.core.progress import Progress
 from coresift.engine.base import Engine
 
 _LEAST_BATCH, _LARGEST_BATCH = 64, 1024
-_RUN = 1024
+_RUN = 2560
 
 
 def plusplus(

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from coresift.clustering.nearest import Centers, closer
+from coresift.clustering.centers import Centers
+from coresift.clustering.nearest import closer
 from coresift.clustering.plusplus import plusplus
 from coresift.clustering.points import Points, sample_rows
 from coresift.clustering.projection import Projection

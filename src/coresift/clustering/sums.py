@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from coresift.core.exact import Quantum
 
-_STEP = 32
+_STEP = 64
 
 
 @dataclass(frozen=True)

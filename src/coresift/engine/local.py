@@ -22,8 +22,9 @@ def available_threads() -> int:
 class LocalEngine:
     """An ordered map on a pool of threads.
 
-    BLAS is held to one thread while a map runs: parallelism comes from the tasks, so that
-    the number of threads cannot change how a product is summed.
+    BLAS is held to one thread until :meth:`close`: parallelism comes from the tasks, so that
+    the number of threads cannot change how a product is summed. Between maps too, since the
+    threads of OpenBLAS spin for a while after a product and take the tasks' processors.
 
     Parameters
     ----------
@@ -35,6 +36,7 @@ class LocalEngine:
         self._threads = threads or available_threads()
         # kept from map to map, so that what a thread has allocated serves again
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="coresift")
+        self._limits = threadpool_limits(1, user_api="blas")
 
     @property
     def workers(self) -> int:
@@ -44,19 +46,19 @@ class LocalEngine:
     def map(self, task: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Results in the order of the items; at most two per thread are held at a time."""
         pending: deque[Future[Result]] = deque()
-        with threadpool_limits(1, user_api="blas"):
-            try:
-                for item in items:
-                    pending.append(self._pool.submit(task, item))
-                    if len(pending) >= 2 * self._threads:
-                        yield pending.popleft().result()
-                while pending:
+        try:
+            for item in items:
+                pending.append(self._pool.submit(task, item))
+                if len(pending) >= 2 * self._threads:
                     yield pending.popleft().result()
-            finally:
-                for future in pending:
-                    future.cancel()
-                wait(pending)
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+            wait(pending)
 
     def close(self) -> None:
         """Let the threads go."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self._limits.restore_original_limits()

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from coresift.clustering.nearest import Centers
+from coresift.clustering.centers import Centers
 from coresift.clustering.points import Points, sample_rows
 from coresift.clustering.projection import Projection
 from coresift.core.memory import Budget

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from coresift.clustering.centers import Centers
 from coresift.clustering.distances import squared_distances
-from coresift.clustering.nearest import Centers, nearest
+from coresift.clustering.nearest import nearest
 from coresift.clustering.points import Points, sample_rows
 from coresift.core import randomness
 from coresift.evaluation.base import Resources, RowSet, Search, Values, grid
