@@ -30,6 +30,7 @@ _PAIRS = 2048
 # shares of the centroids that may be searched for every row
 _ACTIVE = (0, 16, 8, 4, 2)
 _AHEAD = np.float32(1.02)
+_FAR = 0.5
 _ZERO, _SMALL = np.float32(0.0), np.float32(1e-15)
 
 
@@ -68,6 +69,19 @@ class Moves:
         falling = np.append(moved[order], np.float32(0.0))
         weights = np.ascontiguousarray(after.heads[:, order])
         return cls(moved, order, weights, falling, changes, max(before.reach, after.reach))
+
+    def far(self, centers: Centers, upper: NDArray[np.float32]) -> bool:
+        """Whether most moves are so wide that the centroids before are no help.
+
+        Parameters
+        ----------
+        centers : Centers
+            The centroids after.
+        upper : ndarray of float32, shape (m,)
+            Bounds of the distances before.
+        """
+        typical = float(np.median(upper)) if len(upper) else 0.0
+        return not centers.projection.tail and self.falling[len(self.order) // 2] > _FAR * typical
 
     def active(self, slack: NDArray[np.float32]) -> int:
         """How many centroids to search for every row, so that the work is least.

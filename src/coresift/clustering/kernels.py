@@ -98,9 +98,12 @@ class Blas:
             stop = start + len(block)
             projected = self._project(start, stop, block)
             bounds = self._bounds.read(start, stop)
-            if before is None or moves is None:
+            if before is None or moves is None or moves.far(centers, bounds[:, 0]):
+                # far from where the rows are, a projection without a tail rules out too little
+                whole = centers if self._projection.tail else centers.in_full
+                at_hand = projected if whole is centers else None
+                found = nearest(block, whole, at_hand, bounds[:, 0])
                 bounds[:, 1] = 0.0
-                found = nearest(block, centers, projected, bounds[:, 0])
             else:
                 found = nearest_again(block, centers, projected, before, bounds, moves)
             self._bounds.write(start, bounds)
