@@ -60,7 +60,7 @@ class Projection:
         """Find the principal directions of a sample, shape (m, dim), by subspace iteration."""
         origin = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
         cloud = sample - origin
-        width = min(_LARGEST, sample.shape[1] // 2, len(sample) // 2)
+        width = min(_LARGEST, 2 * sample.shape[1] // 3, len(sample) // 2)
         if width < 1:
             return cls(origin)
         generator = randomness.generator(0, "projection")
@@ -85,7 +85,7 @@ class Projection:
         A head that rules out nearly all centroids, and a tail that rules out most others; all
         of space where the data has no such directions, or ``k`` is too small for it to pay.
         """
-        most = min(self.dim, k) // 2 if self.dim >= _LEAST_DIM else 0
+        most = min(2 * self.dim // 3, k // 2) if self.dim >= _LEAST_DIM else 0
         grid = [h for h in _GRID if h <= min(most, len(self.shares))]
         head = next((h for h in grid if self.shares[h - 1] >= _HEAD), None)
         if head is not None:
@@ -105,7 +105,7 @@ class Projection:
         head : int
             How many of them are the head; 0 for all.
         """
-        if self.basis is None or 2 * width > self.dim:
+        if self.basis is None or 3 * width > 2 * self.dim:
             return Projection(self.origin)
         basis = np.ascontiguousarray(self.basis[:, :width])
         return Projection(self.origin, basis, self.skew, head=head if head < basis.shape[1] else 0)
