@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from coresift.clustering import kernels
-from coresift.clustering.kernels import Faiss, choose_kernel
+from coresift.clustering.kernels import Blas, Faiss, choose_kernel
 from coresift.clustering.kmeans import KMeansParams
+from coresift.clustering.projection import Projection
 from coresift.core.errors import MissingExtraError, ParameterError, ResourceError
 from tests.clustering.rows import Rows, brute_force, train
 from tests.data import digits
@@ -123,3 +124,29 @@ def test_the_gpu_path_replicates_the_centroids(
     labels = Faiss(gpus).search(rows[:100].copy())(0, rows, None)
     assert fake.calls == [call]
     assert labels.tolist() == brute_force(rows, rows[:100])[0].tolist()
+
+
+@pytest.mark.parametrize(("decay", "tail"), [(2.0, True), (1.0, False)])
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_projection_changes_no_centroid(
+    decay: float, tail: bool, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Training by a head, with a tail or without, from kept or fresh projected rows."""
+    random = np.random.default_rng(5)
+    spectrum = (1.0 + np.arange(320) / 8.0) ** (-decay / 2.0)
+    near = random.normal(size=(60, 320))[random.integers(0, 60, 1500)]
+    rows = ((near + 0.5 * random.normal(size=(1500, 320))) * spectrum).astype(np.float32)
+    suited = Projection.fit(rows).suited(300)
+    assert suited.basis is not None
+    assert (suited.tail > 0) == tail
+    params = KMeansParams(k=300, iterations=8, tol=0.0)
+    if not kept:
+        monkeypatch.setattr(Blas, "_project", lambda *_: None)
+    model = train(Rows(rows), params, threads=2)
+    monkeypatch.setattr(Projection, "suited", lambda self, _: Projection(self.origin))
+    plain = train(Rows(rows, 77), params)
+    assert model.centroids.tobytes() == plain.centroids.tobytes()
+    assert model.costs == plain.costs
+    assert model.labels is not None
+    labels = model.labels.read(0, len(rows))[:, 0]
+    assert labels.tolist() == brute_force(rows, model.centroids)[0].tolist()

@@ -130,7 +130,7 @@ def working_bytes(rows: int, dim: int, params: KMeansParams, workers: int) -> in
         Tasks at the same time.
     """
     centers = 44 * params.k * dim
-    runs = workers * ((48 << 20) + 24 * min(params.k, 8192) * dim)
+    runs = workers * ((64 << 20) + 24 * min(params.k, 8192) * dim)
     seeding = 0
     if params.seeding == "k-means++":
         seeding = 4 * min(rows, params.seeding_rows or default_seeding_rows(params.k)) * dim
