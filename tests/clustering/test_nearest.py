@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from coresift.clustering import nearest as module
-from coresift.clustering.bounds import Moves, nearest_again
+from coresift.clustering.bounds import nearest_again
 from coresift.clustering.centers import Centers
 from coresift.clustering.distances import squared_distances
+from coresift.clustering.moves import Moves, grouped
 from coresift.clustering.nearest import closer, nearest
 from coresift.clustering.projection import Projection
 from coresift.engine.local import LocalEngine
@@ -75,8 +76,9 @@ def test_labels_are_those_of_a_float64_search(
     directions=st.sampled_from([None, (1, 0), (8, 0), (8, 3)]),
     drift=st.sampled_from([0.0, 1e-3, 0.05, 0.5]),
     share=st.sampled_from([0.1, 0.5, 1.0]),
+    groups=st.sampled_from([1, 2, 5]),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_bounds_that_are_carried_along_lead_to_the_same_labels(
     kind: str,
     rows: int,
@@ -86,6 +88,7 @@ def test_bounds_that_are_carried_along_lead_to_the_same_labels(
     directions: tuple[int, int] | None,
     drift: float,
     share: float,
+    groups: int,
 ) -> None:
     """Some centroids drift for a few rounds; bounds hold and labels are a full search's."""
     points, centroids = make(kind, rows, dim, k, seed)
@@ -93,21 +96,39 @@ def test_bounds_that_are_carried_along_lead_to_the_same_labels(
     projection = Projection.fit(points).narrowed(*directions) if directions else None
     before = Centers.prepare(centroids, projection)
     projection = before.projection
-    bounds = np.zeros((rows, 2), np.float32)
+    group = random.integers(0, groups, k).astype(np.int32)
+    bounds = np.zeros((rows, 2 + group.max()), np.float32)
     labels = nearest(points, before, None, bounds[:, 0])
     for _ in range(4):
         steps = random.normal(size=centroids.shape) * (random.random((k, 1)) < share) * drift
         centroids = (centroids + steps * centroids.std()).astype(np.float32)
         after = Centers.prepare(centroids, projection)
-        moves = Moves.between(before, after, LocalEngine(1))
+        moves = Moves.between(before, after, group, LocalEngine(1))
         labels = nearest_again(points, after, None, labels, bounds, moves)
         expected, squared = brute_force(points, centroids)
         assert labels.tolist() == expected.tolist()
         distances = np.sqrt(all_squared(points, centroids))
         assert (bounds[:, 0] >= np.sqrt(squared)).all()
         distances[np.arange(rows), expected] = np.inf
-        assert (bounds[:, 1] <= distances.min(axis=1)).all()
+        for index in range(group.max() + 1):
+            others = distances[:, group == index].min(axis=1, initial=np.inf)
+            assert (bounds[:, 1 + index] <= others).all()
         before = after
+
+
+def test_groups_hold_near_centroids_and_as_many_each() -> None:
+    """Four far clouds are four groups, whatever the order."""
+    random = np.random.default_rng(0)
+    corners = np.array([[0, 0], [0, 50], [90, 0], [90, 50]], np.float32)
+    cloud = np.repeat(np.arange(4), 250)
+    random.shuffle(cloud)
+    points = (corners[cloud] + random.normal(size=(1000, 2))).astype(np.float32)
+    group = grouped(points)
+    assert sorted(set(zip(cloud.tolist(), group.tolist(), strict=True))) == [
+        (index, int(group[cloud == index][0])) for index in range(4)
+    ]
+    assert np.bincount(group).tolist() == [250] * 4
+    assert np.bincount(grouped(np.zeros((999, 3), np.float32))).tolist() == [249, 250, 250, 250]
 
 
 @given(

@@ -1,25 +1,26 @@
 """Nearest centroids once more, by bounds that are carried from iteration to iteration.
 
-For each row an upper bound of the distance to its centroid and a lower bound of the distance
-to all others are kept, and loosened by how far centroids moved (Elkan, "Using the Triangle
-Inequality to Accelerate k-Means", ICML 2003; Hamerly, "Making k-Means Even Faster", SDM 2010).
-One centroid that moves far would spoil Hamerly's bound: those that moved most are searched
-for every row, so that the others' smaller moves loosen the bound. Where they did not move at
-all, this is the search among active centroids of Kaukoranta, Franti and Nevalainen, "A Fast
-Exact GLA Based on Code Vector Activity Detection", IEEE Trans. Image Processing 9, 2000.
+For each row an upper bound of the distance to its centroid and, for each group of centroids,
+a lower bound of the distance to all others in it are kept, and loosened by how far centroids
+moved (Elkan, "Using the Triangle Inequality to Accelerate k-Means", ICML 2003; groups: Ding et
+al., "Yinyang K-Means", ICML 2015). One centroid that moves far would spoil its group's bound:
+those of a group that moved most are searched for every row, so that the others' smaller moves
+loosen the bound. Where they did not move at all, this is the search among active centroids of
+Kaukoranta, Franti and Nevalainen, "A Fast Exact GLA Based on Code Vector Activity Detection",
+IEEE Trans. Image Processing 9, 2000.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from coresift.clustering.centers import Centers
+from coresift.clustering.centers import SMALL, Centers
 from coresift.clustering.distances import rough_distances, workspace
-from coresift.clustering.nearest import Pairs, at_least, at_most, settle
-from coresift.engine.base import Engine
+from coresift.clustering.moves import Moves
+from coresift.clustering.nearest import Pairs, settle
 
 _LOOSE = np.float32(0.0125)
 _OUTWARDS = np.float32(1.0 + 2.0**-20)
@@ -27,80 +28,8 @@ _INWARDS = np.float32(1.0 - 2.0**-20)
 _TILE_ROWS = 6144
 _TILE_CENTERS = 1024
 _PAIRS = 2048
-# shares of the centroids that may be searched for every row
-_ACTIVE = (0, 16, 8, 4, 2)
 _AHEAD = np.float32(1.02)
-_FAR = 0.5
-_ZERO, _SMALL = np.float32(0.0), np.float32(1e-15)
-
-
-@dataclass(frozen=True)
-class Moves:
-    """How far centroids moved since the last search.
-
-    Attributes
-    ----------
-    moved : ndarray of float32, shape (k,)
-        Distances, not rounded down.
-    order : ndarray of int32, shape (k,)
-        Centroids by falling distance.
-    weights : ndarray of float32, shape (width - tail, k)
-        The centroids' weights in this order.
-    falling : ndarray of float32, shape (k + 1,)
-        Distances in this order, and 0.
-    changes : ndarray of float32, shape (k, width)
-        See :meth:`Projection.steps`.
-    reach : float
-        Largest distance of a centroid from the projection's origin, before and after.
-    """
-
-    moved: NDArray[np.float32]
-    order: NDArray[np.int32]
-    weights: NDArray[np.float32]
-    falling: NDArray[np.float32]
-    changes: NDArray[np.float32]
-    reach: float
-
-    @classmethod
-    def between(cls, before: Centers, after: Centers, engine: Engine) -> Moves:
-        """Compare the centroids of two searches."""
-        changes, moved = after.projection.steps(before.points, after.points, engine)
-        order = np.argsort(-moved, kind="stable").astype(np.int32)
-        falling = np.append(moved[order], np.float32(0.0))
-        weights = np.ascontiguousarray(after.heads[:, order])
-        return cls(moved, order, weights, falling, changes, max(before.reach, after.reach))
-
-    def far(self, centers: Centers, upper: NDArray[np.float32]) -> bool:
-        """Whether most moves are so wide that the centroids before are no help.
-
-        Parameters
-        ----------
-        centers : Centers
-            The centroids after.
-        upper : ndarray of float32, shape (m,)
-            Bounds of the distances before.
-        """
-        typical = float(np.median(upper)) if len(upper) else 0.0
-        return not centers.projection.tail and self.falling[len(self.order) // 2] > _FAR * typical
-
-    def active(self, slack: NDArray[np.float32]) -> int:
-        """How many centroids to search for every row, so that the work is least.
-
-        Parameters
-        ----------
-        slack : ndarray of float32, shape (m,)
-            Lower less upper bounds; a row whose slack the others' moves use up is searched in
-            all centroids.
-        """
-        k = len(self.order)
-        least, best = float(k), k
-        for share in _ACTIVE:
-            count = k // share if share else 0
-            spent = np.count_nonzero(slack <= self.falling[count]) / len(slack)
-            work = count + (k - count) * spent
-            if work < 0.9 * least:
-                least, best = work, count
-        return best
+_ZERO = np.float32(0.0)
 
 
 def nearest_again(
@@ -119,9 +48,9 @@ def nearest_again(
         As in :func:`~coresift.clustering.nearest.nearest`.
     guess : ndarray of int32, shape (m,)
         The centroid of each row before.
-    bounds : ndarray of float32, shape (m, 2)
-        Upper bound of the distance to it and lower bound of that to any other, before; are set
-        to those that hold now.
+    bounds : ndarray of float32, shape (m, 1 + groups)
+        Upper bound of the distance to it and lower bounds of those to all others of each group,
+        before; are set to those that hold now.
     moves : Moves
         How far centroids moved.
 
@@ -146,30 +75,31 @@ def _tile(
     bounds: NDArray[np.float32],
     moves: Moves,
 ) -> NDArray[np.int32]:
-    lower = bounds[:, 1]
+    lower = np.ascontiguousarray(bounds[:, 1:].T)
     upper, doubt = _grown(centers, heads, near, bounds[:, 0], moves)
     rough = np.zeros(len(rows), np.float32)
     loose = doubt > _LOOSE * np.square(upper)
     _measure(rows, centers, near, np.flatnonzero(loose), rough, upper)
-    active = moves.active(lower - upper)
-    rest = (lower - moves.falling[active]) * _INWARDS
-    spent = np.flatnonzero(rest <= upper)
-    # looking a little further than needed finds a lower bound that lasts
-    reach = upper * _AHEAD
+    # looking a little further than needed finds the tail's lower bounds, which last
+    reach = upper * _AHEAD if centers.projection.tail else upper
     bar = centers.bar(heads[:, -1], np.square(reach) * centers.margin)
-    row, label, score = _found(heads, centers, bar, near, spent, active, moves)
-    rest[spent] = np.inf
-    below = np.minimum(rest, reach * _INWARDS)
+    row, label, score = _found(heads, centers, bar, near, lower, upper, moves)
     maybe = score >= centers.bar(heads[:, -1], np.square(upper) * centers.margin)[row]
     unsure = np.unique(row[maybe])
     _measure(rows, centers, near, unsure[~loose[unsure]], rough, upper)
     pairs = (row[maybe], label[maybe], score[maybe])
-    found, least, second = settle(rows, centers, heads[:, -1], near, rough, pairs)
-    upper[unsure] = at_most(centers, least[unsure])
-    np.minimum(below, at_least(centers, second), out=below)
-    row, score = row[~maybe], score[~maybe]
-    np.minimum.at(below, row, at_least(centers, centers.proved(heads[row, -1], score)))
-    bounds[:, 0], bounds[:, 1] = upper, below
+    found, least, squared = settle(rows, centers, heads[:, -1], near, rough, pairs)
+    upper[unsure] = centers.at_most(least[unsure])
+    beyond = centers.proved(heads[row, -1], score)
+    beyond[maybe] = squared
+    # the centroid that was nearest, where it no longer is
+    left = np.flatnonzero(found != near)
+    row, label = np.concatenate([row, left]), np.concatenate([label, near[left]])
+    beyond = np.concatenate([beyond, rough[left]])
+    other = label != found[row]
+    row, label, beyond = row[other], label[other], beyond[other]
+    np.minimum.at(lower, (moves.group[label], row), centers.at_least(beyond))
+    bounds[:, 0], bounds[:, 1:] = upper, lower.T
     return found
 
 
@@ -193,9 +123,8 @@ def _grown(
     squared = np.square(upper, dtype=np.float64) - 2.0 * (change - slack)
     straight = upper + moved
     grown = np.minimum(np.sqrt(np.maximum(squared, 0.0)).astype(np.float32), straight)
-    rest = projection.tail - 2 if projection.tail else -3
-    doubt = -heads[:, rest] * moves.changes[near, rest]
-    return grown * _OUTWARDS + _SMALL, doubt
+    doubt = -heads[:, projection.rest] * moves.changes[near, projection.rest]
+    return grown * _OUTWARDS + SMALL, doubt
 
 
 def _measure(
@@ -209,7 +138,7 @@ def _measure(
     """Measure the distances of some rows to their own centroids."""
     if len(some):
         rough[some] = rough_distances(rows, centers.points, near[some], some)
-        upper[some] = at_most(centers, rough[some])
+        upper[some] = centers.at_most(rough[some])
 
 
 def _found(
@@ -217,47 +146,105 @@ def _found(
     centers: Centers,
     bar: NDArray[np.float32],
     near: NDArray[np.int32],
-    spent: NDArray[np.int64],
-    active: int,
+    lower: NDArray[np.float32],
+    upper: NDArray[np.float32],
     moves: Moves,
 ) -> Pairs:
-    """Pairs of a row and another centroid that reach the bar.
+    """Pairs of a row and another centroid that reach the bar; sets lower bounds of all others.
 
     All rows are searched in the active centroids, those whose slack is spent in the others too.
     """
     tail = centers.projection.tail
     # with the bar in the place of the norm, the product says who reaches it by its sign
-    narrow = heads[:, tail:].copy()
+    narrow = workspace.take("narrow", (len(heads), heads.shape[1] - tail))
+    np.copyto(narrow, heads[:, tail:])
     narrow[:, -1] += 2.0 * bar
-    k = len(moves.order)
-    parts = [_search(narrow, moves.weights[:, :active])]
-    if active < k and len(spent):
-        row, column, score = _search(narrow[spent], moves.weights[:, active:])
-        parts.append((spent[row], column + active, score))
-    row, column, score = (np.concatenate(part) for part in zip(*parts, strict=True))
+    own = moves.place[near]
+    active = moves.active(lower - upper)
+    firsts, lasts = moves.starts[:-1], moves.starts[1:]
+    tops = np.full(lower.shape, -np.inf, np.float32)
+    pieces = [(int(first), int(first) + count) for first, count in zip(firsts, active, strict=True)]
+    found = [_search(narrow, own, pieces, tops, moves)]
+    for group, (_, first) in enumerate(pieces):
+        last = int(lasts[group])
+        if first == last:
+            lower[group] = np.inf
+            continue
+        lower[group] = (lower[group] - moves.falls(group, active[group])) * _INWARDS
+        spent = np.flatnonzero(lower[group] <= upper)
+        if not len(spent):
+            continue
+        top = np.full((1, len(spent)), -np.inf, np.float32)
+        some = workspace.take("some", (len(spent), narrow.shape[1]))
+        np.take(narrow, spent, axis=0, out=some, mode="clip")
+        row, label, score = _search(some, own[spent], [(first, last)], top, moves)
+        found.append((spent[row], label, score))
+        tops[group, spent] = np.maximum(tops[group, spent], top[0])
+        lower[group, spent] = np.inf
+    squared = centers.proved(heads[:, -1], tops + bar)
+    np.minimum(lower, centers.at_least(squared), out=lower)
+    row, label, score = (np.concatenate(part) for part in zip(*found, strict=True))
     score += bar[row]
-    label = moves.order[column]
-    other = label != near[row]
-    row, label, score = row[other], label[other], score[other]
     return row, label, _with_tail(heads, centers, row, label, score) if tail else score
 
 
-def _search(heads: NDArray[np.float32], weights: NDArray[np.float32]) -> Pairs:
-    """Rows and columns whose product is not negative, tile by tile, and the products."""
-    rows: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
-    columns: list[NDArray[np.int32]] = [np.empty(0, np.int32)]
-    values: list[NDArray[np.float32]] = [np.empty(0, np.float32)]
-    for low in range(0, weights.shape[1], _TILE_CENTERS):
-        part = weights[:, low : low + _TILE_CENTERS]
-        shape = (len(heads), part.shape[1])
-        scores = np.matmul(heads, part, out=workspace.take("scores", shape))
-        over = workspace.take("over", shape, np.bool_)
+def _search(
+    heads: NDArray[np.float32],
+    own: NDArray[np.int32],
+    pieces: Sequence[tuple[int, int]],
+    tops: NDArray[np.float32],
+    moves: Moves,
+) -> Pairs:
+    """Rows, other centroids and products that are not negative.
+
+    Parameters
+    ----------
+    heads : ndarray of float32, shape (m, width - tail)
+        Rows.
+    own : ndarray of int32, shape (m,)
+        Place of each row's centroid.
+    pieces : sequence of tuple of int
+        First place and end of some runs of centroids.
+    tops : ndarray of float32, shape (pieces, m)
+        Is set to the largest negative product of each row in each piece.
+    moves : Moves
+        Holds the weights.
+    """
+    parts: list[Pairs] = [(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32))]
+    for tile in _tiles(pieces):
+        places = np.concatenate([np.arange(first, last) for _, first, last in tile])
+        part = moves.weights[places] if len(tile) > 1 else moves.weights[slice(*tile[0][1:])]
+        # a line for each centroid: the largest of each row is then found line by line
+        scores = np.matmul(part, heads.T, out=workspace.take("scores", (len(part), len(heads))))
+        lines = np.split(scores, np.cumsum([last - first for _, first, last in tile])[:-1])
+        for (_, first, last), some in zip(tile, lines, strict=True):
+            mine = np.flatnonzero((own >= first) & (own < last))
+            some[own[mine] - first, mine] = -np.inf
+        over = workspace.take("over", scores.shape, np.bool_)
         found = np.flatnonzero(np.greater_equal(scores, _ZERO, out=over))
-        row, column = np.divmod(found, shape[1])
-        rows.append(row)
-        columns.append((column + low).astype(np.int32))
-        values.append(scores.reshape(-1)[found])
-    return np.concatenate(rows), np.concatenate(columns), np.concatenate(values)
+        line, row = np.divmod(found, len(heads))
+        flat = scores.reshape(-1)
+        parts.append((row, moves.order[places[line]], flat[found]))
+        flat[found] = -np.inf
+        for (index, _, _), some in zip(tile, lines, strict=True):
+            np.maximum(tops[index], some.max(axis=0), out=tops[index])
+    row, label, score = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return row, label, score
+
+
+def _tiles(pieces: Sequence[tuple[int, int]]) -> list[list[tuple[int, int, int]]]:
+    """Cut pieces and join them: lists of piece, first place and end, of limited length."""
+    tiles: list[list[tuple[int, int, int]]] = []
+    room = 0
+    for index, (first, last) in enumerate(pieces):
+        for low in range(first, last, _TILE_CENTERS):
+            high = min(low + _TILE_CENTERS, last)
+            if high - low > room:
+                tiles.append([])
+                room = _TILE_CENTERS
+            tiles[-1].append((index, low, high))
+            room -= high - low
+    return tiles
 
 
 def _with_tail(

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from coresift.clustering.projection import Projection
 from coresift.engine.base import Engine
 
+# a distance whose square is still a float32
+SMALL = np.float32(1e-15)
+
 
 @dataclass(frozen=True)
 class Centers:
@@ -105,3 +108,13 @@ class Centers:
         """Squared distances that no centroid with such scores falls below."""
         squared = -2.0 * (scores + self.projection.slack(squares, self.reach))
         return np.maximum(squared, 0.0).astype(np.float32)
+
+    def at_most(self, rough: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Upper bounds of distances from their squares in float32."""
+        upper: NDArray[np.float32] = np.sqrt(rough) * np.float32(self.margin) + SMALL
+        return upper
+
+    def at_least(self, rough: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Lower bounds of distances from their squares in float32."""
+        lower = np.sqrt(rough) / np.float32(self.margin) - SMALL
+        return lower.astype(np.float32, copy=False)

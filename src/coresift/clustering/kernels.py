@@ -12,8 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from coresift.clustering.bounds import Moves, nearest_again
+from coresift.clustering.bounds import nearest_again
 from coresift.clustering.centers import Centers
+from coresift.clustering.moves import Moves, group_count, grouped
 from coresift.clustering.nearest import nearest
 from coresift.clustering.points import Points
 from coresift.clustering.projection import Projection
@@ -56,6 +57,8 @@ class Blas:
     ----------
     points : Points
         The rows.
+    k : int
+        Centroids.
     projection : Projection
         Directions to project on.
     engine : Engine
@@ -72,17 +75,20 @@ class Blas:
     def __init__(
         self,
         points: Points,
+        k: int,
         projection: Projection,
         engine: Engine,
         budget: Budget,
         scratch: Scratch,
     ) -> None:
+        groups = group_count(k)
         self._projection = projection
         self._engine = engine
         self._before: Centers | None = None
         self._done: set[int] = set()
-        place = None if points.rows * 8 < budget.left() // 2 else scratch
-        self._bounds = RowStore(points.rows, 2, np.dtype(np.float32), place)
+        self._groups: NDArray[np.int32] | None = None
+        place = None if points.rows * 4 * (1 + groups) < budget.left() // 2 else scratch
+        self._bounds = RowStore(points.rows, 1 + groups, np.dtype(np.float32), place)
         self._kept: RowStore | None = None
         size = points.rows * projection.width * 4
         if projection.basis is not None and size < budget.left() // 2:
@@ -92,18 +98,21 @@ class Blas:
         """Prepare centroids."""
         centers = Centers.prepare(centroids, self._projection, self._engine)
         before, self._before = self._before, centers
-        moves = None if before is None else Moves.between(before, centers, self._engine)
+        moves = None
+        if before is not None:
+            if self._groups is None:
+                self._groups = grouped(centroids)
+            moves = Moves.between(before, centers, self._groups, self._engine)
 
         def labels(start: int, block: NDArray[np.float32], before: Labels | None) -> Labels:
             stop = start + len(block)
             projected = self._project(start, stop, block)
             bounds = self._bounds.read(start, stop)
-            if before is None or moves is None or moves.far(centers, bounds[:, 0]):
+            if before is None or moves is None:
                 # far from where the rows are, a projection without a tail rules out too little
                 whole = centers if self._projection.tail else centers.in_full
-                at_hand = projected if whole is centers else None
-                found = nearest(block, whole, at_hand, bounds[:, 0])
-                bounds[:, 1] = 0.0
+                found = nearest(block, whole, projected if whole is centers else None, bounds[:, 0])
+                bounds[:, 1:] = 0.0
             else:
                 found = nearest_again(block, centers, projected, before, bounds, moves)
             self._bounds.write(start, bounds)
@@ -277,6 +286,7 @@ def choose_kernel(kernel: str, device: str) -> Choice:
 def make_kernel(
     choice: Choice,
     points: Points,
+    k: int,
     projection: Projection,
     engine: Engine,
     budget: Budget,
@@ -287,4 +297,4 @@ def make_kernel(
         return Superkmeans()
     if choice.kernel == "faiss":
         return Faiss(choice.gpus)
-    return Blas(points, projection, engine, budget, scratch)
+    return Blas(points, k, projection, engine, budget, scratch)

@@ -195,7 +195,7 @@ def fit(
     sample = training.take(sample_rows(training, _PROJECTION_ROWS, 0, "projection"))
     projection = Projection.fit(sample).suited(params.k)
     start = _seed(training, params, seed, projection, engine, budget, scratch, progress, notes)
-    kernel = make_kernel(choice, training, projection, engine, budget, scratch)
+    kernel = make_kernel(choice, training, params.k, projection, engine, budget, scratch)
     held = training.rows * 4 < budget.left() // 2
     labels = RowStore(training.rows, 1, np.dtype(np.int32), None if held else scratch)
     for run in training.runs():

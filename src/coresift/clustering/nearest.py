@@ -14,14 +14,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from coresift.clustering.centers import Centers
+from coresift.clustering.centers import SMALL, Centers
 from coresift.clustering.distances import rough_distances, squared_distances, workspace
 
 _SCORE_BYTES = 16 << 20
 _PAIRS = 8192
 _MANY = 24
-# where squares would underflow
-_TINY, _SMALL = np.float32(1e-30), np.float32(1e-15)
 
 
 # rows, centroids and scores
@@ -64,7 +62,7 @@ def nearest(
         pairs = _above(scores, centers.bar(heads[:, -1], rough), guess)
         labels[part], rough, _ = settle(rows, centers, heads[:, -1], guess, rough, pairs)
         if upper is not None:
-            upper[part] = at_most(centers, rough)
+            upper[part] = centers.at_most(rough)
     return labels
 
 
@@ -112,7 +110,7 @@ def closer(
         bar = centers.bar(heads[:, -1], np.minimum(rough, bars))
         pairs = _above(scores[maybe], bar, guess)
         label, rough, _ = settle(rows, centers, heads[:, -1], guess, rough, pairs)
-        near = np.flatnonzero(rough <= bars * centers.margin + _TINY)
+        near = np.flatnonzero(rough <= bars * centers.margin + np.square(SMALL))
         label = label[near]
         distance = squared_distances(rows[near], centers.points, label)
         better = distance < bars[near]
@@ -124,7 +122,7 @@ def closer(
 
 
 def _block_rows(k: int) -> int:
-    """Rows whose scores against ``k`` centroids stay in the cache."""
+    """Rows whose scores against ``k`` centroids are a block."""
     return max(32, min(8192, _SCORE_BYTES // (4 * max(1, k))))
 
 
@@ -178,40 +176,39 @@ def settle(
     -------
     labels : ndarray of int32, shape (m,)
         The nearest of these centroids.
-    least, second : ndarray of float32, shape (m,)
-        Roughly, the squared distance to it, and a bound of those to the others from below;
-        ``inf`` where there were none.
+    least : ndarray of float32, shape (m,)
+        Roughly, the squared distance to it.
+    others : ndarray of float32, shape (j,)
+        Roughly, the squared distance of each pair, or a bound of it from below.
     """
     row, label, score = pairs
-    least, second = rough.copy(), np.full(len(rows), np.inf, np.float32)
+    least = rough.copy()
+    others = centers.proved(squares[row], score)
     if not len(row):
-        return guess, least, second
-    measured = [(row[:0], label[:0], rough[:0])]
+        return guess, least, others
+    measured = np.empty(0, np.int64)
+    left = np.arange(len(row))
     # the most likely one first: it may rule out the others
     for likely in (True, False):
-        still = score >= centers.bar(squares, least)[row]
-        np.minimum.at(second, row[~still], centers.proved(squares[row[~still]], score[~still]))
-        row, label, score = row[still], label[still], score[still]
-        now = _best(row, score, len(rows)) if likely else np.ones(len(row), np.bool_)
-        if not likely and len(row) > _MANY * len(rows) and centers.projection.basis is not None:
+        left = left[score[left] >= centers.bar(squares, least)[row[left]]]
+        now = _best(row[left], score[left], len(rows)) if likely else np.ones(len(left), np.bool_)
+        if not likely and len(left) > _MANY * len(rows) and centers.projection.basis is not None:
             found = nearest(rows, centers.in_full)
-            return found, rough_distances(rows, centers.points, found), np.zeros_like(second)
-        distance = rough_distances(rows, centers.points, label[now], row[now])
-        np.minimum.at(least, row[now], distance)
-        measured.append((row[now], label[now], distance))
-        row, label, score = row[~now], label[~now], score[~now]
-    row, label, distance = (np.concatenate(part) for part in zip(*measured, strict=True))
-    unsure = np.unique(row)
-    row, label = np.concatenate([unsure, row]), np.concatenate([guess[unsure], label])
-    distance = np.concatenate([rough[unsure], distance])
-    near = distance <= least[row] * centers.margin + _TINY
+            return found, rough_distances(rows, centers.points, found), others
+        some, left = left[now], left[~now]
+        others[some] = rough_distances(rows, centers.points, label[some], row[some])
+        np.minimum.at(least, row[some], others[some])
+        measured = np.concatenate([measured, some])
+    unsure = np.unique(row[measured])
+    distance = np.concatenate([rough[unsure], others[measured]])
+    row = np.concatenate([unsure, row[measured]])
+    label = np.concatenate([guess[unsure], label[measured]])
+    near = distance <= least[row] * centers.margin + np.square(SMALL)
     result = guess.copy()
     result[row[near]] = label[near]
     close = np.flatnonzero(near & (np.bincount(row[near], minlength=len(rows))[row] > 1))
     result = _measure(rows, centers.points, row[close], label[close], result)
-    other = label != result[row]
-    np.minimum.at(second, row[other], distance[other])
-    return result, least, second
+    return result, least, others
 
 
 def _best(row: NDArray[np.int64], score: NDArray[np.float32], rows: int) -> NDArray[np.bool_]:
@@ -220,18 +217,6 @@ def _best(row: NDArray[np.int64], score: NDArray[np.float32], rows: int) -> NDAr
     np.maximum.at(best, row, score)
     highest: NDArray[np.bool_] = score == best[row]
     return highest
-
-
-def at_most(centers: Centers, rough: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Upper bounds of distances from their rough squares."""
-    upper: NDArray[np.float32] = np.sqrt(rough) * np.float32(centers.margin) + _SMALL
-    return upper
-
-
-def at_least(centers: Centers, rough: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Lower bounds of distances from their rough squares."""
-    lower = np.sqrt(rough) / np.float32(centers.margin) - _SMALL
-    return lower.astype(np.float32, copy=False)
 
 
 def _measure(

@@ -127,6 +127,11 @@ class Projection:
         return self.basis.shape[1] - self.head + 2 if self.basis is not None and self.head else 0
 
     @property
+    def rest(self) -> int:
+        """Column of the remainder of all directions."""
+        return self.tail - 2 if self.tail else self.width - 3
+
+    @property
     def relative_error(self) -> float:
         """Bound on the relative error of a float32 dot product over the dimensions."""
         return 1.01 * (self.dim + 8) * UNIT
@@ -282,7 +287,7 @@ class Projection:
             longest = squares * (1.0 + 4.0 * self.turn_error + 8.0 * UNIT)
             part[:, tail:-3] = turned[:, :head]
             part[:, : max(0, tail - 2)] = turned[:, head:]
-            part[:, tail - 2 if tail else -3] = -_remainder(longest, turned)
+            part[:, self.rest] = -_remainder(longest, turned)
 
         for _ in (map if engine is None else engine.map)(task, range(0, len(after), _STEP)):
             pass
