@@ -156,7 +156,9 @@ def test_json_has_the_fields_of_the_contract(work: Path) -> None:
 def test_methods_are_a_list(work: Path) -> None:
     done = coresift("methods", "--json", cwd=work)
     methods = json.loads(done.out)
-    assert [method["name"] for method in methods] == ["random", "sensitivity", "top-k"]
+    assert [method["name"] for method in methods] == [
+        *("balanced", "random", "sensitivity", "top-k"),
+    ]
     for method in methods:
         assert method.keys() == {"name", "summary", "paper", "needs", "streaming"}
 

@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
+from coresift.core import smallest as smallest_module
 from coresift.core.errors import InputError, ParameterError
 from coresift.core.selection import Selection
 from coresift.io import dump as dump_module
 from coresift.io.dump import InputOptions
 from coresift.selection import base as base_module
-from coresift.selection import smallest as smallest_module
 from coresift.selection import strata as strata_module
 from coresift.selection.registry import METHODS, Method, find
 from tests.data import gaussians, vector_table, write_dump

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from coresift.core.errors import CoresiftError, InputError, ParameterError
+from coresift.core.smallest import Smallest, SmallestPerGroup
 from coresift.io.dump import InputOptions
-from coresift.selection.smallest import Smallest, SmallestPerGroup
 from tests.data import vector_table, write_dump
 from tests.selection.choosing import choose
 

@@ -9,6 +9,7 @@ from typing import Any, Unpack
 
 from coresift.api.run import CommonOptions, Paths, Run
 from coresift.clustering.assign import Assigning
+from coresift.clustering.hierarchical import FitOptions, HierarchyParams, Level, fit_levels
 from coresift.clustering.kernels import choose_kernel
 from coresift.clustering.kmeans import KMeans, KMeansParams, fit, working_bytes
 from coresift.clustering.output import (
@@ -26,7 +27,7 @@ from coresift.io.target import Target
 from coresift.io.vectors import Vectors, ingest
 from coresift.io.writer import write_manifest
 
-METHODS = ("kmeans",)
+METHODS = ("kmeans", "hierarchical")
 # what may differ between two runs that give the same result
 _MEASURED = ("seconds", "peak_rss_bytes", "output", "kernel")
 _SPILLED = "vectors were kept in a scratch file, being larger than the memory budget"
@@ -39,11 +40,13 @@ class ClusterResult:
     Attributes
     ----------
     rows, dim, k : int
-        Rows assigned, their dimensions, and clusters.
+        Rows assigned, their dimensions, and the clusters they were assigned to.
+    levels : tuple of int
+        Clusters of each level; ``(k,)`` unless it is a hierarchy.
     method, kernel : str
-        ``kmeans``, and what found the nearest centroids.
+        ``kmeans`` or ``hierarchical``, and what found the nearest centroids.
     iterations : int
-        Iterations that were run.
+        Iterations that were run on the rows.
     converged : bool
         Whether it stopped before the last iteration allowed.
     cost : float
@@ -65,6 +68,7 @@ class ClusterResult:
     rows: int
     dim: int
     k: int
+    levels: tuple[int, ...]
     method: str
     kernel: str
     iterations: int
@@ -79,13 +83,13 @@ class ClusterResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON holds them."""
-        return {**asdict(self), "notes": list(self.notes)}
+        return {**asdict(self), "levels": list(self.levels), "notes": list(self.notes)}
 
 
 def cluster(
     paths: Paths,
     *,
-    k: int,
+    k: int | Sequence[int],
     output: str | os.PathLike[str],
     method: str = "kmeans",
     iterations: int = 20,
@@ -94,26 +98,31 @@ def cluster(
     seeding_rows: int | None = None,
     train_rows: int | str | None = None,
     kernel: str = "auto",
+    resamples: int | None = None,
+    resample_size: int | None = None,
+    resampling: str | None = None,
     columns: Sequence[str] | None = None,
     prefix: str = "",
     overwrite: bool = False,
     **common: Unpack[CommonOptions],
 ) -> ClusterResult:
-    """Cluster the rows of a dump by k-means and write the clustering.
+    """Cluster the rows of a dump and write the clustering.
 
     Parameters
     ----------
     paths : path or sequence of paths
         The dump.
-    k : int
-        Clusters.
+    k : int or sequence of int
+        Clusters; for a hierarchy those of each level, the level of the rows first.
     output : path
         Directory to write.
     method : str
-        ``kmeans``.
+        ``kmeans`` or ``hierarchical``.
     iterations, tol, seeding, seeding_rows, train_rows, kernel
         See :class:`~coresift.clustering.kmeans.KMeansParams`; ``train_rows="all"`` is the
         default.
+    resamples, resample_size, resampling
+        See :class:`~coresift.clustering.hierarchical.HierarchyParams`.
     columns : sequence of str, optional
         Input columns that the representatives hold; all by default.
     prefix : str
@@ -134,6 +143,9 @@ def cluster(
     """
     if method not in METHODS:
         raise ParameterError(f"--method {method!r} is not one of {', '.join(METHODS)}")
+    given = {"resamples": resamples, "resample_size": resample_size, "resampling": resampling}
+    hierarchy = _hierarchy(k, method, {name: v for name, v in given.items() if v is not None})
+    k = k if isinstance(k, int) else k[0]
     params = KMeansParams(
         k, iterations, tol, seeding, seeding_rows, _train_rows(train_rows), kernel
     )
@@ -163,9 +175,7 @@ def cluster(
                     dump, run.engine, run.budget, run.scratch, run.progress, reserve=reserve
                 )
             with run.clock.stage("train"):
-                model = fit(
-                    vectors,
-                    params,
+                lent = FitOptions(
                     spherical=run.options.metric == "cosine",
                     device=run.device,
                     seed=run.seed,
@@ -174,16 +184,21 @@ def cluster(
                     scratch=run.scratch,
                     progress=run.progress,
                 )
+                levels: tuple[Level, ...] = ()
+                if hierarchy is None:
+                    model = fit(vectors, params, **lent)
+                else:
+                    model, levels = fit_levels(vectors, params, hierarchy, **lent)
             notes = _notes(vectors, model)
             provenance = Provenance(
                 command="cluster",
                 method=method,
-                params={**asdict(params), "train_rows": params.train_rows or "all"},
+                params=_told(params, hierarchy),
                 output=shape,
                 notes=list(notes),
                 **run.input_provenance(dump),
             )
-            return _write(run, dump, vectors, model, target, held, prefix, provenance, params)
+            return _write(run, dump, vectors, model, levels, target, held, prefix, provenance)
 
 
 def _write(
@@ -191,16 +206,16 @@ def _write(
     dump: Dump,
     vectors: Vectors,
     model: KMeans,
+    levels: Sequence[Level],
     target: Target,
     held: Sequence[str],
     prefix: str,
     provenance: Provenance,
-    params: KMeansParams,
 ) -> ClusterResult:
     totals = Assigning(vectors, model.centroids, model.labels, run.engine, run.progress)
     with run.clock.stage("write"):
         write_assignments(target.staging, _timed(run, totals), provenance)
-        write_centroids(target.staging, model.centroids, totals, provenance)
+        write_centroids(target.staging, model.centroids, totals, levels, provenance)
         write_representatives(
             target.staging,
             dump,
@@ -221,7 +236,8 @@ def _write(
     result = ClusterResult(
         rows=vectors.count,
         dim=vectors.dim,
-        k=params.k,
+        k=len(model.centroids),
+        levels=(len(model.centroids), *(len(level.centroids) for level in levels)),
         method=provenance.method,
         kernel=model.kernel,
         iterations=len(model.costs),
@@ -237,6 +253,38 @@ def _write(
     measured = {name: summary.pop(name) for name in _MEASURED}
     write_manifest(target.staging, provenance, summary, measured)
     return result
+
+
+def _hierarchy(
+    k: int | Sequence[int], method: str, given: dict[str, Any]
+) -> HierarchyParams | None:
+    """Options of the levels; None for k-means alone, which has none."""
+    counts = (k,) if isinstance(k, int) else tuple(k)
+    if method == "hierarchical":
+        hierarchy = HierarchyParams(counts, **given)
+        hierarchy.check()
+        return hierarchy
+    if len(counts) > 1:
+        raise ParameterError(
+            f"-k {','.join(str(count) for count in counts)} is several levels, and --method "
+            f"{method} has one",
+            hint="add --method hierarchical",
+        )
+    for name in given:
+        raise ParameterError(
+            f"--{name.replace('_', '-')} is an option of --method hierarchical",
+            hint="add --method hierarchical, or leave it out",
+        )
+    return None
+
+
+def _told(params: KMeansParams, hierarchy: HierarchyParams | None) -> dict[str, Any]:
+    """What the run was told, by the names of its options."""
+    told: dict[str, Any] = {**asdict(params), "train_rows": params.train_rows or "all"}
+    if hierarchy is not None:
+        told.update(asdict(hierarchy), k=list(hierarchy.levels))
+        del told["levels"]
+    return told
 
 
 def _timed(run: Run, totals: Assigning) -> Iterator[Assignments]:

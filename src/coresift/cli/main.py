@@ -17,7 +17,7 @@ from coresift.core.errors import CoresiftError
 
 _COMMANDS = {
     "inspect": "What is in a dump, and what would stop a run.",
-    "cluster": "Cluster the rows by k-means.",
+    "cluster": "Cluster the rows by k-means, or by levels of it.",
     "select": "Choose rows with one of the methods.",
     "evaluate": "How well a subset stands for the whole.",
     "methods": "The selection methods, their papers and needs.",

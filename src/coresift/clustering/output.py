@@ -10,6 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from coresift.clustering.assign import Assigning
+from coresift.clustering.distances import squared_distances
+from coresift.clustering.hierarchical import Level
 from coresift.clustering.saved import Assignments
 from coresift.core.progress import Progress
 from coresift.engine.base import Engine
@@ -34,23 +36,65 @@ def write_assignments(folder: Path, parts: Iterator[Assignments], provenance: Pr
 
 
 def write_centroids(
-    folder: Path, centroids: NDArray[np.float32], totals: Assigning, provenance: Provenance
+    folder: Path,
+    centroids: NDArray[np.float32],
+    totals: Assigning,
+    levels: Sequence[Level],
+    provenance: Provenance,
 ) -> None:
-    """Write ``centroids.parquet``."""
-    k, dim = centroids.shape
-    vectors = pa.FixedSizeListArray.from_arrays(pa.array(centroids.reshape(-1)), dim)
-    batch = pa.record_batch(
-        [
-            pa.array(np.arange(k, dtype=np.int32)),
-            pa.array(totals.size),
-            pa.array(totals.cost),
-            pa.array(totals.medoid),
-            vectors,
-        ],
-        names=["cluster", "size", "cost", "medoid", "centroid"],
-    )
+    """Write ``centroids.parquet``: those of the rows first, then those of the levels above.
+
+    Clusters are numbered through all levels. One above counts the rows under it, costs the sum
+    of squared distances from the centroids of its children, and names as its medoid the
+    child's that is nearest to it.
+    """
+    dim = centroids.shape[1]
+    columns: dict[str, list[NDArray[np.generic]]] = {
+        "size": [totals.size],
+        "cost": [totals.cost],
+        "medoid": [totals.medoid],
+        "centroid": [centroids],
+        "level": [np.full(len(centroids), 1, np.int32)],
+        "parent": [],
+    }
+    size, medoid, below = totals.size, totals.medoid, centroids
+    first = len(centroids)
+    for number, level in enumerate(levels, start=2):
+        k = len(level.centroids)
+        medoid = _medoids(level, below, medoid)
+        size = np.bincount(level.parent, size, minlength=k).astype(np.int64)
+        below = level.centroids
+        columns["size"].append(size)
+        columns["cost"].append(level.cost)
+        columns["medoid"].append(medoid)
+        columns["centroid"].append(below)
+        columns["level"].append(np.full(k, number, np.int32))
+        columns["parent"].append(level.parent + np.int32(first))
+        first += k
+    joined = {name: np.concatenate(parts) for name, parts in columns.items() if parts}
+    arrays = {"cluster": pa.array(np.arange(first, dtype=np.int32))}
+    arrays |= {name: pa.array(joined[name]) for name in ("size", "cost", "medoid")}
+    flat = pa.array(joined["centroid"].reshape(-1))
+    arrays["centroid"] = pa.FixedSizeListArray.from_arrays(flat, dim)
+    if levels:
+        top = pa.nulls(first - len(joined["parent"]), pa.int32())
+        arrays["level"] = pa.array(joined["level"])
+        arrays["parent"] = pa.concat_arrays([pa.array(joined["parent"]), top])
+    batch = pa.record_batch(list(arrays.values()), names=list(arrays))
     with PartWriter(folder / "centroids.parquet", batch.schema, provenance) as writer:
         writer.write(batch)
+
+
+def _medoids(
+    level: Level, below: NDArray[np.float32], medoid: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Medoid of the child nearest to each centroid; -1 where no child has one."""
+    squared = squared_distances(below, level.centroids, level.parent)
+    order = np.lexsort((medoid, squared))[::-1]
+    order = order[medoid[order] >= 0]
+    found = np.full(len(level.centroids), -1, np.int64)
+    found[level.parent[order]] = medoid[order]
+    return found
 
 
 def write_representatives(

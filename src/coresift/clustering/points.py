@@ -11,6 +11,8 @@ from coresift.core import randomness
 from coresift.core.memory import Budget
 from coresift.io.store import RowStore, Scratch
 
+_RUN = 8192
+
 
 class Points(Protocol):
     """Vectors that are read by runs; :class:`coresift.io.vectors.Vectors` is one."""
@@ -112,3 +114,40 @@ class Sample:
     def kept_rows(self) -> NDArray[np.int64]:
         """Row ids, ascending."""
         return self.ids
+
+
+class Held:
+    """An array as points; row ids are positions.
+
+    Parameters
+    ----------
+    array : ndarray of float32, shape (n, dim)
+        The points.
+    """
+
+    def __init__(self, array: NDArray[np.float32]) -> None:
+        self._array = array
+        self.rows = self.count = len(array)
+        norms = np.square(array, dtype=np.float64).sum(axis=1)
+        self.bound = float(np.sqrt(norms.max(initial=0.0)))
+
+    @property
+    def dim(self) -> int:
+        """Dimensions."""
+        return int(self._array.shape[1])
+
+    def runs(self) -> list[tuple[int, int]]:
+        """Runs of positions ``(start, stop)`` that cover all rows."""
+        return [(start, min(start + _RUN, self.rows)) for start in range(0, self.rows, _RUN)]
+
+    def read(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Row ids and vectors of a run."""
+        return np.arange(start, stop), self._array[start:stop]
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return a copy of the vectors of some row ids, ascending."""
+        return self._array[rows]
+
+    def kept_rows(self) -> NDArray[np.int64]:
+        """Row ids, ascending."""
+        return np.arange(self.rows)

@@ -56,6 +56,9 @@ class SavedClustering:
         Row nearest the centroid; -1 for an empty cluster.
     rows : int
         Rows that were assigned.
+    parents : tuple of ndarray of int32, shape (k,) each
+        For each level but the top, from below, the cluster above each of its clusters. Empty
+        unless it is a hierarchy; all else here is of the lowest level.
     """
 
     path: Path
@@ -65,6 +68,7 @@ class SavedClustering:
     cost: NDArray[np.float64]
     medoid: NDArray[np.int64]
     rows: int
+    parents: tuple[NDArray[np.int32], ...] = ()
 
     @property
     def k(self) -> int:
@@ -95,7 +99,7 @@ class SavedClustering:
                 hint="give the directory that `coresift cluster` wrote",
             )
         try:
-            table = pq.read_table(folder / "centroids.parquet")
+            table, parents = _levels(pq.read_table(folder / "centroids.parquet"))
             parts = sorted((folder / "assignments").glob("part-*.parquet"))
             rows = sum(pq.read_metadata(part).num_rows for part in parts)
             vectors = table.column("centroid").combine_chunks()
@@ -114,7 +118,7 @@ class SavedClustering:
                 f"{folder}: {rows:,} assignments, expected {int(size.sum()):,}",
                 hint="run `coresift cluster` again",
             )
-        return cls(folder, provenance, centroids, size, cost, medoid, rows)
+        return cls(folder, provenance, centroids, size, cost, medoid, rows, parents)
 
     def assignments(self) -> Iterator[Assignments]:
         """Assignments in order, in chunks fixed by the file: the same on every machine."""
@@ -133,3 +137,17 @@ class SavedClustering:
                     f"{part}: damaged: {str(error).splitlines()[0]}",
                     hint="run `coresift cluster` again",
                 ) from error
+
+
+def _levels(table: pa.Table) -> tuple[pa.Table, tuple[NDArray[np.int32], ...]]:
+    """The lowest level of a hierarchy, and the parents of each level but the top."""
+    if "level" not in table.column_names:
+        return table, ()
+    counts = np.bincount(table.column("level").to_numpy())[1:]
+    ends = np.cumsum(counts)
+    parent = table.column("parent")
+    parents = tuple(
+        (parent.slice(end - count, count).to_numpy() - end).astype(np.int32)
+        for end, count in zip(ends[:-1].tolist(), counts[:-1].tolist(), strict=True)
+    )
+    return table.slice(0, int(counts[0])), parents

@@ -12,9 +12,9 @@ from coresift.core import randomness
 from coresift.core.errors import ParameterError
 from coresift.core.selection import Selection
 from coresift.core.size import Size
+from coresift.core.smallest import Keys, Smallest, SmallestPerGroup
 from coresift.selection.base import Block, Context, Data, merged
 from coresift.selection.params import RandomParams
-from coresift.selection.smallest import Keys, Smallest, SmallestPerGroup
 from coresift.selection.strata import Strata, allocate, count_strata
 
 _PURPOSE = "select random"

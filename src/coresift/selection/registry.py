@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from coresift.core.errors import ParameterError
-from coresift.selection.params import Params, RandomParams, SensitivityParams, TopKParams
+from coresift.selection.params import (
+    BalancedParams,
+    Params,
+    RandomParams,
+    SensitivityParams,
+    TopKParams,
+)
 
 if TYPE_CHECKING:
     from coresift.selection.base import Select
@@ -72,6 +78,18 @@ class Method:
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
+        Method(
+            name="balanced",
+            summary="Hierarchical balanced sampling: clusters share the rows evenly, level by "
+            "level, so that rare concepts are kept.",
+            paper="Vo et al., Automatic Data Curation for Self-Supervised Learning: A "
+            "Clustering-Based Approach, 2024",
+            needs=("clustering",),
+            streaming=True,
+            params=BalancedParams,
+            loader="coresift.selection.balanced:select",
+            adds=("row", "weight", "cluster"),
+        ),
         Method(
             name="random",
             summary="Uniform without replacement, or stratified by a column.",

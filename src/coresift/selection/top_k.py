@@ -13,10 +13,10 @@ from coresift.core.errors import InputError, ParameterError
 from coresift.core.memory import Budget
 from coresift.core.selection import Selection
 from coresift.core.size import Size
+from coresift.core.smallest import Keys, Smallest, SmallestPerGroup, ranks
 from coresift.selection.base import Block, Column, Context, Data, as_numbers, merged
 from coresift.selection.joins import Lookup, SideFile, plural, require_named
 from coresift.selection.params import TopKParams
-from coresift.selection.smallest import Keys, Smallest, SmallestPerGroup, ranks
 from coresift.selection.strata import count_strata
 
 # An id, its score, and the tables that look them up on two threads.

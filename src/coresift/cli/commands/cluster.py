@@ -9,16 +9,36 @@ import click
 from coresift.cli import options
 
 
+def _counts(_: click.Context, __: click.Parameter, value: Any) -> int | tuple[int, ...]:
+    """A count, or several: separated by commas, or a list in a config file."""
+    texts = value if isinstance(value, list) else str(value).split(",")
+    try:
+        counts = tuple(int(text) for text in texts)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is neither a count nor several, as 100,10") from None
+    for count in counts:
+        if count < 1:
+            raise click.BadParameter(f"{count} is not in the range x>=1.")
+    return counts[0] if len(counts) == 1 else counts
+
+
 @click.command("cluster")
 @options.paths
-@click.option("-k", type=click.IntRange(min=1), required=True, help="Clusters.")
+@click.option(
+    "-k",
+    type=click.UNPROCESSED,
+    callback=_counts,
+    metavar="N[,N...]",
+    required=True,
+    help="Clusters; for a hierarchy those of each level, such as 10000,1000,100.",
+)
 @options.output_option("Directory to write.")
 @click.option(
     "--method",
-    type=click.Choice(["kmeans"]),
+    type=click.Choice(["kmeans", "hierarchical"]),
     default="kmeans",
     show_default=True,
-    help="How to cluster.",
+    help="How to cluster: by k-means, or level by level, each on the centroids of the one below.",
 )
 @click.option(
     "--iterations",
@@ -62,13 +82,29 @@ from coresift.cli import options
     help="What finds the nearest centroids while training. Labels do not depend on it but for "
     "superkmeans; the last assignment is always exact.",
 )
+@click.option(
+    "--resamples",
+    type=click.IntRange(min=0),
+    help="How often each level of a hierarchy is trained again on resampled points.  [default: 10]",
+)
+@click.option(
+    "--resample-size",
+    type=click.IntRange(min=1),
+    help="Points taken from each cluster to train a level again.  [default: half the mean size "
+    "of the level's clusters]",
+)
+@click.option(
+    "--resampling",
+    type=click.Choice(["closest", "random"]),
+    help="Which points: those closest to the centroid, or random ones.  [default: closest]",
+)
 @options.columns_option
 @options.prefix_option
 @options.input_options
 @options.run_options
 @options.show_options
 def command(paths: tuple[str, ...], as_json: bool, columns: str | None, **values: Any) -> None:
-    """Cluster the rows by k-means.
+    """Cluster the rows by k-means, or by levels of it.
 
     Writes centroids.parquet, assignments/, representatives.parquet (the rows nearest the
     centroids, with the columns of the input) and manifest.json.
@@ -87,4 +123,6 @@ def command(paths: tuple[str, ...], as_json: bool, columns: str | None, **values
         return
     names = ("rows", "dim", "k", "kernel", "iterations", "cost", "empty_clusters")
     shown = {name.replace("_", " "): facts[name] for name in names}
+    if len(result.levels) > 1:
+        shown["k"] = ", ".join(f"{k:,}" for k in result.levels)
     console.show_facts({**shown, **console.measured(facts)}, result.notes)
