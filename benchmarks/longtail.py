@@ -55,7 +55,7 @@ def _scored(
     vectors = embedding.flatten().to_numpy().reshape(len(embedding), -1)
     label = rows.column("label").to_numpy()
     counts = np.bincount(label, minlength=CLASSES)
-    model = LogisticRegression(max_iter=200, C=0.1).fit(vectors, label)
+    model = LogisticRegression(max_iter=2000, C=0.1).fit(vectors, label)
     right = model.predict(test[0]) == test[1]
     accuracy = np.mean([right[test[1] == index].mean() for index in range(CLASSES)])
     return int(counts[CLASSES - 1]), int((counts == 0).sum()), float(accuracy)

@@ -11,6 +11,7 @@ from coresift.core.errors import ParameterError
 from coresift.selection.params import (
     BalancedParams,
     Params,
+    PrototypesParams,
     RandomParams,
     SensitivityParams,
     TopKParams,
@@ -89,6 +90,19 @@ METHODS: dict[str, Method] = {
             params=BalancedParams,
             loader="coresift.selection.balanced:select",
             adds=("row", "weight", "cluster"),
+        ),
+        Method(
+            name="prototypes",
+            summary="Hard or easy rows, by their distance to the nearest centroid, with a floor "
+            "for each cluster or class.",
+            paper="Sorscher et al., Beyond Neural Scaling Laws: Beating Power Law Scaling via "
+            "Data Pruning, NeurIPS 2022",
+            needs=("clustering",),
+            streaming=True,
+            params=PrototypesParams,
+            loader="coresift.selection.prototypes:select",
+            adds=("row", "weight", "score", "cluster", "rank"),
+            random=False,
         ),
         Method(
             name="random",
