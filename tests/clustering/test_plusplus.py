@@ -1,44 +1,100 @@
-"""k-means++ in batches draws what k-means++ one by one draws."""
+"""k-means++ in batches, and by rejection, draws what k-means++ one by one draws."""
 
 from __future__ import annotations
 
 import itertools
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import stats
 
+from coresift.clustering import rejection
 from coresift.clustering.plusplus import plusplus
 from coresift.clustering.projection import Projection
+from coresift.clustering.rejection import seed_by_rejection
+from coresift.core.memory import Budget
 from coresift.core.progress import Silent
 from coresift.engine.local import LocalEngine
+from coresift.io.store import Scratch
+from tests.clustering.rows import Rows
 from tests.data import digits
 from tests.engines import Inline
 
 
-def test_draws_follow_the_distribution_of_the_paper() -> None:
-    points = np.array([[0.0], [1.0], [3.0], [7.0], [7.5]], np.float32)
-    weights = np.array([1.0, 2.0, 1.0, 1.0, 1.0])
+def by_batches(points: NDArray[np.float32], k: int, seed: int) -> list[int]:
+    weights = np.ones(len(points))
     projection = Projection.fit(points)
-    engine = Inline()
+    drawn = plusplus(points, weights, k, seed, projection, Inline(), Silent())
+    return [int(index) for index in drawn]
+
+
+def by_rejection(points: NDArray[np.float32], k: int, seed: int) -> list[int]:
+    centers, _ = reject(points, k, seed, step=2)
+    return [int(np.flatnonzero((points == center).all(axis=1))[0]) for center in centers]
+
+
+def reject(
+    points: NDArray[np.float32], k: int, seed: int, *, step: int = 500
+) -> tuple[NDArray[np.float32], int]:
+    with Scratch() as scratch:
+        return seed_by_rejection(
+            Rows(points, step),
+            k,
+            seed,
+            Projection.fit(points),
+            Inline(),
+            scratch,
+            Budget(8 << 30),
+            Silent(),
+        )
+
+
+@pytest.mark.parametrize("seeding", [by_batches, by_rejection])
+def test_draws_follow_the_distribution_of_the_paper(
+    seeding: Callable[[NDArray[np.float32], int, int], list[int]],
+) -> None:
+    points = np.array([[0.0], [1.0], [3.0], [7.0], [7.5], [-2.0]], np.float32)
+    exact = points.astype(np.float64)
     expected: dict[tuple[int, ...], float] = {}
-    for order in itertools.permutations(range(5), 3):
-        probability = weights[order[0]] / weights.sum()
+    for order in itertools.permutations(range(6), 3):
+        probability = 1.0 / 6.0
         for count in (1, 2):
-            nearest = np.square(points - points[list(order[:count])].T).min(axis=1)
-            mass = weights * nearest
-            probability *= mass[order[count]] / mass.sum()
+            nearest = np.square(exact - exact[list(order[:count])].T).min(axis=1)
+            probability *= nearest[order[count]] / nearest.sum()
         expected[order] = probability
-    runs = 4000
-    seen = dict.fromkeys(expected, 0)
-    for seed in range(runs):
-        drawn = plusplus(points, weights, 3, seed, projection, engine, Silent())
-        seen[tuple(int(index) for index in drawn)] += 1
+    _fits(expected, [tuple(seeding(points, 3, seed)) for seed in range(4000)])
+
+
+def test_weights_count_as_that_many_points() -> None:
+    points = np.array([[0.0], [1.0], [3.0]], np.float32)
+    weights = np.array([1.0, 2.0, 1.0])
+    projection = Projection.fit(points)
+    expected: dict[tuple[int, ...], float] = {}
+    for first, second in itertools.permutations(range(3), 2):
+        mass = weights * np.square(points - points[first])[:, 0]
+        expected[first, second] = float(weights[first] / 4.0 * mass[second] / mass.sum())
+    drawn = [
+        tuple(plusplus(points, weights, 2, seed, projection, Inline(), Silent()).tolist())
+        for seed in range(3000)
+    ]
+    _fits(expected, drawn)
+
+
+def _fits(expected: Mapping[tuple[int, ...], float], drawn: Sequence[tuple[int, ...]]) -> None:
+    """Chi-square; what is expected less than five times counts as one."""
+    seen = Counter(drawn)
+    runs = len(drawn)
     likely = [order for order, probability in expected.items() if probability * runs >= 5]
     rest = runs - sum(seen[order] for order in likely)
     rest_expected = runs - sum(expected[order] * runs for order in likely)
-    observed = [*(seen[order] for order in likely), rest]
-    wanted = [*(expected[order] * runs for order in likely), rest_expected]
+    observed = [seen[order] for order in likely]
+    wanted = [expected[order] * runs for order in likely]
+    if rest_expected > 1e-6 * runs:
+        observed.append(rest)
+        wanted.append(rest_expected)
     assert stats.chisquare(observed, wanted).pvalue > 1e-4
 
 
@@ -71,3 +127,31 @@ def test_spread_is_that_of_scikit_learn() -> None:
 def _cost(points: np.ndarray, centers: np.ndarray) -> float:
     squared = np.square(points).sum(axis=1)[:, None] - 2.0 * points @ centers.T
     return float((squared + np.square(centers).sum(axis=1)).min(axis=1).sum())
+
+
+def test_rejection_spreads_as_sequential_draws_do() -> None:
+    """Potentials over 200 seeds have the mean of exact k-means++."""
+    points = digits()[0]
+    projection = Projection.fit(points)
+    ours, exact = [], []
+    for seed in range(200):
+        ours.append(_cost(points, reject(points, 30, seed)[0]))
+        drawn = plusplus(points, np.ones(len(points)), 30, seed, projection, Inline(), Silent())
+        exact.append(_cost(points, points[drawn]))
+    error = np.hypot(np.std(ours), np.std(exact)) / np.sqrt(200)
+    assert abs(np.mean(ours) - np.mean(exact)) < 4.0 * error
+    assert stats.ks_2samp(ours, exact).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("step", [37, 1000])
+def test_rejection_does_not_depend_on_the_runs(step: int) -> None:
+    points = digits()[0]
+    assert np.array_equal(reject(points, 40, 3)[0], reject(points, 40, 3, step=step)[0])
+
+
+def test_rejection_gives_up_where_all_rows_are_centers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rejection, "_PATIENCE", 50)
+    points = np.repeat(np.array([[0.0, 1.0], [5.0, 5.0]], np.float32), 20, axis=0)
+    centers, uniform = reject(points, 6, 0)
+    assert uniform == 4
+    assert len(np.unique(centers[:2], axis=0)) == 2

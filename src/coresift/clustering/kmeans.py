@@ -11,6 +11,7 @@ from coresift.clustering.kernels import choose_kernel, make_kernel
 from coresift.clustering.lloyd import Lloyd
 from coresift.clustering.points import Points, Sample, sample_rows
 from coresift.clustering.projection import Projection
+from coresift.clustering.rejection import seed_by_rejection
 from coresift.clustering.rounds import seed_by_rounds
 from coresift.clustering.seeding import (
     SEEDINGS,
@@ -41,7 +42,7 @@ class KMeansParams:
     tol : float
         Stop when an iteration lowers the cost by less than this share of it.
     seeding : str
-        ``k-means++`` (on a sample of rows), ``k-means||`` or ``random``.
+        ``k-means++`` (on a sample of rows), ``rs-k-means++``, ``k-means||`` or ``random``.
     seeding_rows : int or None
         Rows that ``k-means++`` looks at; by default 5 for each cluster, at least 5,000.
     train_rows : int or None
@@ -238,6 +239,13 @@ def _seed(
         return seed_at_random(points, params.k, seed)
     if params.seeding == "k-means||":
         return seed_by_rounds(points, params.k, seed, projection, engine, scratch, budget, progress)
+    if params.seeding == "rs-k-means++":
+        centers, uniform = seed_by_rejection(
+            points, params.k, seed, projection, engine, scratch, budget, progress
+        )
+        if uniform:
+            notes.append(f"{uniform:,} seeds were drawn uniformly, no proposal being accepted")
+        return centers
     rows = max(params.k, params.seeding_rows or default_seeding_rows(params.k))
     if rows < points.count:
         notes.append(f"k-means++ looked at {rows:,} of {points.count:,} rows, drawn uniformly")

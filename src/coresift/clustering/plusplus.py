@@ -76,7 +76,7 @@ def plusplus(
                 break
             batch = min(_LARGEST_BATCH, max(_LEAST_BATCH, count))
             candidates = _draw(mass, generator.random(batch))
-            kept = _thin(points, distance, candidates, generator.random(batch), k - count)
+            kept = thin(points, distance, candidates, generator.random(batch), k - count)
             chosen.append(kept)
             update.add(kept)
             count += len(kept)
@@ -126,7 +126,7 @@ class _Update:
             pass
 
 
-def _thin(
+def thin(
     points: NDArray[np.float32],
     distance: NDArray[np.float64],
     candidates: NDArray[np.int64],
@@ -137,7 +137,27 @@ def _thin(
 
     Distances among candidates come from one product; where its error could change a
     decision, that decision is made in float64.
+
+    Parameters
+    ----------
+    points : ndarray of float32, shape (m, dim)
+        Points.
+    distance : ndarray of float64, shape (m,)
+        D^2 of each, then.
+    candidates : ndarray of int64, shape (c,)
+        Positions drawn by it, in the order drawn.
+    at : ndarray of float64, shape (c,)
+        A uniform number for each.
+    most : int
+        How many to keep at most.
+
+    Returns
+    -------
+    ndarray of int64
+        Those kept.
     """
+    if not len(candidates):
+        return candidates
     block = points[candidates]
     then = distance[candidates]
     centers = Centers.prepare(block)

@@ -12,7 +12,7 @@ from coresift.core.memory import Budget
 from coresift.core.progress import Progress
 from coresift.engine.base import Engine
 
-SEEDINGS = ("k-means++", "k-means||", "random")
+SEEDINGS = ("k-means++", "rs-k-means++", "k-means||", "random")
 _SAMPLE_PER_CENTER = 5
 _LEAST_SAMPLE = 5_000
 

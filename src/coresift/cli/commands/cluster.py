@@ -56,11 +56,11 @@ def _counts(_: click.Context, __: click.Parameter, value: Any) -> int | tuple[in
 )
 @click.option(
     "--seeding",
-    type=click.Choice(["k-means++", "k-means||", "random"]),
+    type=click.Choice(["k-means++", "rs-k-means++", "k-means||", "random"]),
     default="k-means++",
     show_default=True,
-    help="Where to start: k-means++ on a sample of rows, k-means|| in passes over all, or "
-    "random rows.",
+    help="Where to start: k-means++ on a sample of rows, rs-k-means++ on all rows by rejection "
+    "sampling, k-means|| in passes over all, or random rows.",
 )
 @click.option(
     "--seeding-rows",
