@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import cluster, longtail, memory, select, startup, variance
+from benchmarks import cluster, longtail, memory, seeding, select, startup, variance
 
-for module in (startup, select, cluster, memory, variance, longtail):
+for module in (startup, select, cluster, memory, variance, longtail, seeding):
     module.main()
