@@ -59,9 +59,17 @@ def _sides(vectors: NDArray[np.float32], k: int, scratch: Scratch) -> dict[str, 
     sample = points.take(sample_rows(points, 2048, 0, "projection"))
     projection = Projection.fit(sample).suited(k)
 
-    def by_sample(seed: int) -> NDArray[np.float32]:
-        rows = default_seeding_rows(k)
-        return seed_by_sample(points, k, rows, seed, projection, engine, budget, silent)
+    def by_sample(seed: int, rows: int | None = None, greedy: bool = False) -> NDArray[np.float32]:
+        rows = rows or default_seeding_rows(k)
+        return seed_by_sample(
+            points, k, rows, seed, projection, engine, budget, silent, greedy=greedy
+        )
+
+    def by_greedy(seed: int) -> NDArray[np.float32]:
+        return by_sample(seed, greedy=True)
+
+    def by_greedy_on_more(seed: int) -> NDArray[np.float32]:
+        return by_sample(seed, 20 * k, greedy=True)
 
     def by_rejection(seed: int) -> NDArray[np.float32]:
         return seed_by_rejection(points, k, seed, projection, engine, scratch, budget, silent)[0]
@@ -69,7 +77,13 @@ def _sides(vectors: NDArray[np.float32], k: int, scratch: Scratch) -> dict[str, 
     def theirs(seed: int) -> NDArray[np.float32]:
         return np.asarray(kmeans_plusplus(vectors, k, random_state=seed)[0], np.float32)
 
-    return {"k-means++": by_sample, "rs-k-means++": by_rejection, "scikit-learn": theirs}
+    return {
+        "k-means++": by_sample,
+        "greedy-k-means++": by_greedy,
+        f"greedy-k-means++, {20 * k:,} rows": by_greedy_on_more,
+        "rs-k-means++": by_rejection,
+        "scikit-learn": theirs,
+    }
 
 
 def main() -> None:

@@ -36,7 +36,8 @@ def test_cost_never_rises(seeding: str, seed: int) -> None:
 
 # D^2 misses one of the clusters at some seeds, as it may
 @pytest.mark.parametrize(
-    ("seeding", "seed"), [("k-means++", 3), ("rs-k-means++", 2), ("k-means||", 3)]
+    ("seeding", "seed"),
+    [("k-means++", 3), ("greedy-k-means++", 3), ("rs-k-means++", 2), ("k-means||", 3)],
 )
 def test_separated_gaussians_are_found(seeding: str, seed: int) -> None:
     vectors = gaussians(2000, 6, 20)
@@ -162,7 +163,8 @@ def test_unit_rows_give_unit_centroids() -> None:
         (KMeansParams(k=5, tol=1.0), "--tol 1 is not in [0, 1)"),
         (
             KMeansParams(k=5, seeding="best"),
-            "--seeding 'best' is not one of k-means++, rs-k-means++, k-means||, random",
+            "--seeding 'best' is not one of k-means++, greedy-k-means++, rs-k-means++, k-means||, "
+            "random",
         ),
         (KMeansParams(k=50, train_rows=20), "--train-rows 20 is less than the 50 clusters"),
         (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from coresift.clustering import rejection
+from coresift.clustering.greedy import candidates_of, greedy_plusplus
 from coresift.clustering.plusplus import plusplus
 from coresift.clustering.projection import Projection
 from coresift.clustering.rejection import seed_by_rejection
@@ -28,6 +29,12 @@ def by_batches(points: NDArray[np.float32], k: int, seed: int) -> list[int]:
     weights = np.ones(len(points))
     projection = Projection.fit(points)
     drawn = plusplus(points, weights, k, seed, projection, Inline(), Silent())
+    return [int(index) for index in drawn]
+
+
+def by_greed(points: NDArray[np.float32], k: int, seed: int) -> list[int]:
+    projection = Projection.fit(points)
+    drawn = greedy_plusplus(points, k, seed, projection, LocalEngine(2), Silent())
     return [int(index) for index in drawn]
 
 
@@ -66,6 +73,53 @@ def test_draws_follow_the_distribution_of_the_paper(
             probability *= nearest[order[count]] / nearest.sum()
         expected[order] = probability
     _fits(expected, [tuple(seeding(points, 3, seed)) for seed in range(4000)])
+
+
+def test_greedy_draws_follow_the_distribution_of_the_paper() -> None:
+    """The best of three candidates drawn by D^2, for two more centers; of equals the first."""
+    points = np.array([[0.0], [1.0], [3.0], [7.0], [7.5], [-2.0]], np.float32)
+    exact = points.astype(np.float64)
+    squared = np.square(exact - exact.T)
+    assert candidates_of(3) == 3
+    expected: dict[tuple[int, ...], float] = {}
+    for first in range(6):
+        for second, one in _best_of_three(squared, squared[first]):
+            for third, two in _best_of_three(squared, np.minimum(squared[first], squared[second])):
+                expected[first, second, third] = one * two / 6.0
+    drawn = [tuple(by_greed(points, 3, seed)) for seed in range(4000)]
+    _fits(expected, drawn)
+
+
+def _best_of_three(
+    squared: NDArray[np.float64], distance: NDArray[np.float64]
+) -> Iterator[tuple[int, float]]:
+    """Points, and with which probability each is the best of three candidates."""
+    left = np.minimum(squared, distance).sum(axis=1)
+    share = distance / distance.sum()
+    for point in np.flatnonzero(share):
+        worse, equal = share[left > left[point]].sum(), share[left >= left[point]].sum()
+        yield int(point), float((equal**3 - worse**3) * share[point] / (equal - worse))
+
+
+def test_greedy_is_as_good_as_that_of_scikit_learn() -> None:
+    from sklearn.cluster import kmeans_plusplus
+
+    points = digits()[0]
+    ours, theirs, plain = [], [], []
+    for seed in range(12):
+        drawn = by_greed(points, 50, seed)
+        ours.append(_cost(points, points[drawn]))
+        theirs.append(_cost(points, kmeans_plusplus(points, 50, random_state=seed)[0]))
+        plain.append(_cost(points, points[by_batches(points, 50, seed)]))
+    assert abs(np.mean(ours) / np.mean(theirs) - 1.0) < 0.02
+    assert np.mean(ours) < 0.95 * np.mean(plain)
+
+
+def test_greedy_centers_are_distinct_rows_while_there_are() -> None:
+    points = np.repeat(digits()[0][:30], 4, axis=0)
+    drawn = by_greed(points, 40, 0)
+    assert len(np.unique(drawn)) == 40
+    assert len(np.unique(points[drawn[:30]], axis=0)) == 30
 
 
 def test_weights_count_as_that_many_points() -> None:

@@ -42,9 +42,10 @@ class KMeansParams:
     tol : float
         Stop when an iteration lowers the cost by less than this share of it.
     seeding : str
-        ``k-means++`` (on a sample of rows), ``rs-k-means++``, ``k-means||`` or ``random``.
+        ``k-means++`` or ``greedy-k-means++`` (on a sample of rows), ``rs-k-means++``,
+        ``k-means||`` or ``random``.
     seeding_rows : int or None
-        Rows that ``k-means++`` looks at; by default 5 for each cluster, at least 5,000.
+        Rows that the first two look at; by default 5 for each cluster, at least 5,000.
     train_rows : int or None
         Train on this many rows, drawn uniformly; None trains on all.
     kernel : str
@@ -133,7 +134,7 @@ def working_bytes(rows: int, dim: int, params: KMeansParams, workers: int) -> in
     centers = 44 * params.k * dim
     runs = workers * ((64 << 20) + 24 * min(params.k, 8192) * dim)
     seeding = 0
-    if params.seeding == "k-means++":
+    if params.seeding in ("k-means++", "greedy-k-means++"):
         seeding = 4 * min(rows, params.seeding_rows or default_seeding_rows(params.k)) * dim
     return max(centers + runs, seeding + runs) + 4 * rows
 
@@ -248,5 +249,10 @@ def _seed(
         return centers
     rows = max(params.k, params.seeding_rows or default_seeding_rows(params.k))
     if rows < points.count:
-        notes.append(f"k-means++ looked at {rows:,} of {points.count:,} rows, drawn uniformly")
-    return seed_by_sample(points, params.k, rows, seed, projection, engine, budget, progress)
+        notes.append(
+            f"{params.seeding} looked at {rows:,} of {points.count:,} rows, drawn uniformly"
+        )
+    greedy = params.seeding == "greedy-k-means++"
+    return seed_by_sample(
+        points, params.k, rows, seed, projection, engine, budget, progress, greedy=greedy
+    )

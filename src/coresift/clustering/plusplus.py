@@ -60,7 +60,7 @@ def plusplus(
         than centers, the last ones repeat points.
     """
     generator = randomness.generator(seed, "k-means++")
-    first = _draw(weights, generator.random(1))
+    first = draw(weights, generator.random(1))
     chosen = [first]
     distance = np.full(len(points), np.inf)
     update = _Update(points, projection, distance, engine)
@@ -75,7 +75,7 @@ def plusplus(
                 chosen.append(rest)
                 break
             batch = min(_LARGEST_BATCH, max(_LEAST_BATCH, count))
-            candidates = _draw(mass, generator.random(batch))
+            candidates = draw(mass, generator.random(batch))
             kept = thin(points, distance, candidates, generator.random(batch), k - count)
             chosen.append(kept)
             update.add(kept)
@@ -84,8 +84,20 @@ def plusplus(
     return np.concatenate(chosen)
 
 
-def _draw(mass: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Positions drawn with probability proportional to mass."""
+def draw(mass: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Positions drawn with probability proportional to mass.
+
+    Parameters
+    ----------
+    mass : ndarray of float64, shape (m,)
+        Not negative, and not all zero.
+    at : ndarray of float64, shape (n,)
+        A uniform number for each draw.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+    """
     total = np.cumsum(mass)
     found = np.searchsorted(total, at * total[-1], side="right")
     drawn: NDArray[np.int64] = np.minimum(found, np.flatnonzero(mass)[-1])

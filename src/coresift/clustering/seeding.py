@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from coresift.clustering.greedy import greedy_plusplus
 from coresift.clustering.plusplus import plusplus
 from coresift.clustering.points import Points, sample_rows
 from coresift.clustering.projection import Projection
@@ -12,9 +13,11 @@ from coresift.core.memory import Budget
 from coresift.core.progress import Progress
 from coresift.engine.base import Engine
 
-SEEDINGS = ("k-means++", "rs-k-means++", "k-means||", "random")
+SEEDINGS = ("k-means++", "greedy-k-means++", "rs-k-means++", "k-means||", "random")
 _SAMPLE_PER_CENTER = 5
 _LEAST_SAMPLE = 5_000
+# what greedy k-means++ holds for each row: candidates ahead, the rows they are near to
+_PAIR_BYTES = 1024
 
 
 def default_seeding_rows(k: int) -> int:
@@ -31,8 +34,10 @@ def seed_by_sample(
     engine: Engine,
     budget: Budget,
     progress: Progress,
+    *,
+    greedy: bool = False,
 ) -> NDArray[np.float32]:
-    """k-means++ on a uniform sample of ``rows`` rows.
+    """k-means++, or the greedy one, on a uniform sample of ``rows`` rows.
 
     Returns
     -------
@@ -40,11 +45,13 @@ def seed_by_sample(
     """
     chosen = sample_rows(points, max(k, rows), seed, "seeding")
     budget.require(
-        len(chosen) * (points.dim + projection.width) * 4,
+        len(chosen) * ((points.dim + projection.width) * 4 + (_PAIR_BYTES if greedy else 0)),
         f"k-means++ on {len(chosen):,} rows",
         hint="look at fewer rows with --seeding-rows, or use --seeding 'k-means||'",
     )
     sample = points.take(chosen)
+    if greedy:
+        return sample[greedy_plusplus(sample, k, seed, projection, engine, progress)]
     return sample[plusplus(sample, np.ones(len(sample)), k, seed, projection, engine, progress)]
 
 

@@ -56,16 +56,18 @@ def _counts(_: click.Context, __: click.Parameter, value: Any) -> int | tuple[in
 )
 @click.option(
     "--seeding",
-    type=click.Choice(["k-means++", "rs-k-means++", "k-means||", "random"]),
+    type=click.Choice(["k-means++", "greedy-k-means++", "rs-k-means++", "k-means||", "random"]),
     default="k-means++",
     show_default=True,
-    help="Where to start: k-means++ on a sample of rows, rs-k-means++ on all rows by rejection "
+    help="Where to start: k-means++ on a sample of rows, greedy-k-means++ on it too (several "
+    "candidates for each center; slower, and better), rs-k-means++ on all rows by rejection "
     "sampling, k-means|| in passes over all, or random rows.",
 )
 @click.option(
     "--seeding-rows",
     type=click.IntRange(min=1),
-    help="Rows that k-means++ looks at.  [default: 5 for each cluster, at least 5,000]",
+    help="Rows that k-means++ and greedy-k-means++ look at.  [default: 5 for each cluster, at "
+    "least 5,000]",
 )
 @click.option(
     "--train-rows",
