@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import cluster, longtail, memory, seeding, select, startup, variance
+from benchmarks import cluster, dedup, longtail, memory, seeding, select, startup, variance
 
-for module in (startup, select, cluster, memory, variance, longtail, seeding):
+for module in (startup, select, cluster, memory, variance, longtail, seeding, dedup):
     module.main()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -63,6 +64,28 @@ def fashion() -> Path:
     with gzip.open(FASHION / "train-labels-idx1-ubyte.gz") as stream:
         labels = np.frombuffer(stream.read(), np.uint8, offset=8)
     _write(folder, pixels.astype(np.float32) / 255.0, labels.astype(np.int64))
+    return folder
+
+
+def duplicates(rows: int = 200_000, dim: int = 384, name: str = "duplicates") -> Path:
+    """The mixture's vectors, a quarter of them near copies of others at cosines from 0.8 to 1."""
+    folder = ROOT / name
+    if folder.exists():
+        return folder
+    table = ds.dataset(mixture(rows, dim, "mixture" if rows == 200_000 else f"mixture-{rows}"))
+    column = table.to_table(columns=["embedding"])["embedding"].combine_chunks()
+    vectors = column.flatten().to_numpy().reshape(-1, dim).copy()
+    random = np.random.default_rng(11)
+    copies = random.choice(rows, rows // 4, replace=False)
+    originals = random.choice(np.setdiff1d(np.arange(rows), copies), len(copies))
+    source = vectors[originals]
+    length = np.linalg.norm(source, axis=1, keepdims=True)
+    aside = random.normal(size=source.shape)
+    aside -= source * (np.einsum("ij,ij->i", aside, source)[:, None] / length**2)
+    aside *= length / np.linalg.norm(aside, axis=1, keepdims=True)
+    cosine = random.uniform(0.8, 1.0, (len(copies), 1))
+    vectors[copies] = cosine * source + np.sqrt(1.0 - cosine**2) * aside
+    _write(folder, vectors, np.zeros(rows, np.int64))
     return folder
 
 

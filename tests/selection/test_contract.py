@@ -59,8 +59,11 @@ def _choose(
     source = _dump(folder, files=files, groups=groups, invalid=invalid)
     params: dict[str, object] = {}
     clustering = None
+    wanted: str | int | None = size
     if "score" in method.needs:
         params["score"] = "value"
+    if method.size == "none":
+        params["target"], wanted = str(size), None
     if "clustering" in method.needs:
         clustering = write_clustering(
             folder / "clustering",
@@ -73,7 +76,7 @@ def _choose(
     return choose(
         method.name,
         source,
-        size,
+        wanted,
         params,
         options=options,
         clustering=clustering,
@@ -168,10 +171,15 @@ def test_share(method: Method, tmp_path: Path) -> None:
 def test_more_than_there_is(method: Method, tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match=r"^size 701 is more than the 700 rows ") as caught:
         _choose(method, tmp_path, 701)
-    assert caught.value.hint == "ask for at most 700 with -n, or for a share such as -n 10%"
+    flag = "--target" if method.size == "none" else "-n"
+    assert (
+        caught.value.hint == f"ask for at most 700 with {flag}, or for a share such as {flag} 10%"
+    )
 
 
-@every_method
+@pytest.mark.parametrize(
+    "method", [m for m in METHODS.values() if m.size != "none"], ids=lambda m: m.name
+)
 def test_no_size(method: Method, tmp_path: Path) -> None:
     source = _dump(tmp_path)
     clustering = write_clustering(tmp_path / "clustering", source, gaussians(9, 4, 9))
@@ -253,6 +261,22 @@ def test_unknown_names() -> None:
             "--losses and --loss are two sources of the loss",
         ),
         ("sensitivity", {"on": "id"}, "--on describes --losses, which is missing"),
+        ("dedup", {}, "dedup needs a threshold"),
+        ("dedup", {"threshold": 0.9, "epsilon": 1}, "--threshold and --epsilon exclude each other"),
+        ("dedup", {"threshold": 1.5}, "--threshold 1.5 is more than 1"),
+        (
+            "dedup",
+            {"threshold": 0.9, "keep": "best"},
+            "--keep 'best' is not one of first, closest, farthest, best:EXPR",
+        ),
+        ("dedup", {"threshold": 0.9, "probe": 1.5}, "--probe 1.5 is not a whole number"),
+        ("dedup", {"threshold": 0.9, "probe": "some"}, "--probe 'some' is not a number or all"),
+        ("dedup", {"threshold": 0.9, "pairs": "x.csv"}, "--pairs 'x.csv' does not end in .parquet"),
+        (
+            "dedup",
+            {"threshold": 0.9, "against": "x", "keep": "closest"},
+            "--keep is about duplicates in one dump, and --against compares two",
+        ),
     ],
 )
 def test_options_out_of_bounds(method: str, params: dict[str, object], message: str) -> None:

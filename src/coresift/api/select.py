@@ -8,19 +8,21 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
+import pyarrow as pa
+
 from coresift.api.run import CommonOptions, Paths, Run, absolute
 from coresift.clustering.saved import SavedClustering
-from coresift.core.errors import ParameterError
-from coresift.core.selection import Selection
+from coresift.core.errors import OutputError, ParameterError
+from coresift.core.selection import Dropped, Selection
 from coresift.core.size import Size
 from coresift.io.dump import InputOptions, open_dump
 from coresift.io.provenance import Provenance
 from coresift.io.subset import output_columns, subset_bytes, write_subset
 from coresift.io.target import Target
-from coresift.io.writer import write_manifest
+from coresift.io.writer import PartWriter, write_manifest
 from coresift.selection import registry
 from coresift.selection.base import Context, Data
-from coresift.selection.params import Params
+from coresift.selection.option import Params
 from coresift.selection.registry import Method
 
 # What a row of a selection takes while it is chosen and written: ids, keys, weights, scores,
@@ -127,7 +129,7 @@ def select(
     found = registry.find(method)
     options = _build(found, params)
     wanted = None if size is None else Size.parse(size)
-    if wanted is None and not found.size_optional:
+    if wanted is None and found.size == "required":
         raise ParameterError(f"{method} needs a size", hint="give -n 5000 or -n 10%")
     with Run(paths, common) as run:
         clustering = _open_clustering(found, clusters)
@@ -154,6 +156,7 @@ def select(
             rows = min(dump.rows, wanted.count or wanted.resolve(dump.rows))
             run.budget.require(rows * _ROW_BYTES, f"a selection of {rows:,} rows")
             target.require_room(subset_bytes(dump, held, rows))
+        beside = _beside(options, overwrite, used, target)
         data = Data(dump, run.engine, run.progress)
         context = Context(run.engine, run.budget, run.scratch, run.progress, run.seed, clustering)
         with target:
@@ -182,6 +185,8 @@ def select(
                     progress=run.progress,
                 )
             result = _result(found, options, selection, run, target.name)
+            if beside is not None and selection.dropped is not None:
+                _write_dropped(beside, selection.dropped, provenance)
             if not target.is_file:
                 summary = result.to_json()
                 measured = {key: summary.pop(key) for key in _MEASURED}
@@ -205,6 +210,7 @@ def _open_clustering(
     method: Method, clusters: str | os.PathLike[str] | None
 ) -> SavedClustering | None:
     needed = "clustering" in method.needs
+    taken = needed or "clustering" in method.takes
     if clusters is None:
         if needed:
             raise ParameterError(
@@ -212,7 +218,7 @@ def _open_clustering(
                 hint="run `coresift cluster PATH... -k K -o DIR`, then give --clusters DIR",
             )
         return None
-    if not needed:
+    if not taken:
         raise ParameterError(
             f"{method.name} does not use a clustering", hint="leave --clusters out"
         )
@@ -237,9 +243,11 @@ def _follow(run: Run, clustering: SavedClustering) -> InputOptions:
 
 
 def _recorded(options: Params) -> dict[str, Any]:
-    """Return the options, with paths that mean the same from another working directory."""
+    """The options that decide the result, with paths that mean the same from elsewhere."""
     values = options.to_json()
     for item in options.options():
+        if item.kind == "output":
+            values[item.name] = None
         value = values[item.name]
         if item.kind == "path" and isinstance(value, str):
             values[item.name] = absolute(value)
@@ -262,6 +270,28 @@ def _parents(
             digest = open_dump([path]).fingerprint.digest
             parents[item.name] = {"path": absolute(path), "digest": digest}
     return parents
+
+
+def _beside(
+    options: Params, overwrite: bool, inputs: Sequence[str], target: Target
+) -> Target | None:
+    """Where the method's second output goes, if it has one."""
+    for item in options.options():
+        path = getattr(options, item.field)
+        if item.kind == "output" and path is not None:
+            beside = Target(path, overwrite=overwrite, inputs=inputs)
+            if beside.path == target.path or target.path in beside.path.parents:
+                raise OutputError(f"{item.flag} {path}: the same place as -o, or inside it")
+            return beside
+    return None
+
+
+def _write_dropped(target: Target, dropped: Dropped, provenance: Provenance) -> None:
+    """Write the rows that were dropped; all of them are in memory."""
+    table = pa.table({name: pa.array(values) for name, values in dropped.columns().items()})
+    with target, PartWriter(target.staging, table.schema, provenance) as writer:
+        for batch in table.to_batches(max_chunksize=1 << 16):
+            writer.write(batch)
 
 
 def _result(

@@ -9,6 +9,32 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
+class Dropped:
+    """Rows that were dropped, and what for.
+
+    Attributes
+    ----------
+    row : ndarray of int64, shape (m,)
+        Row ids, strictly increasing.
+    duplicate_of : ndarray of int64, shape (m,)
+        The row that each was dropped for, of the same dump or of the one it was compared with.
+    measure : str
+        ``similarity`` or ``distance``.
+    values : ndarray of float64, shape (m,)
+        Cosine similarity or Euclidean distance of the two rows.
+    """
+
+    row: NDArray[np.int64]
+    duplicate_of: NDArray[np.int64]
+    measure: str
+    values: NDArray[np.float64]
+
+    def columns(self) -> dict[str, NDArray[np.generic]]:
+        """Return the columns of a table of them."""
+        return {"row": self.row, "duplicate_of": self.duplicate_of, self.measure: self.values}
+
+
+@dataclass(frozen=True)
 class Selection:
     """The chosen rows of a dump.
 
@@ -30,6 +56,8 @@ class Selection:
         Parameters that the method set itself (an ``auto`` that became a number).
     notes : tuple of str
         What was sampled, skipped or replaced, one line each.
+    dropped : Dropped or None
+        Rows that were dropped for another one, where that was asked for.
     """
 
     rows: NDArray[np.int64]
@@ -40,6 +68,7 @@ class Selection:
     rank: NDArray[np.int32] | None = None
     resolved: dict[str, float | int | str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    dropped: Dropped | None = None
 
     def columns(self) -> dict[str, NDArray[np.generic]]:
         """Return the columns this selection adds to the input's, in the order of the contract."""

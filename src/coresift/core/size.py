@@ -54,7 +54,7 @@ class Size:
                 hint="write -n 5000 or -n 10%",
             ) from None
 
-    def resolve(self, rows: int, *, what: str = "rows to choose from") -> int:
+    def resolve(self, rows: int, *, what: str = "rows to choose from", flag: str = "-n") -> int:
         """Rows to choose out of ``rows``; a share is rounded to the nearest row, at least 1.
 
         Raises
@@ -68,7 +68,7 @@ class Size:
         if self.count > rows:
             raise ParameterError(
                 f"size {self.count:,} is more than the {rows:,} {what}",
-                hint=f"ask for at most {rows:,} with -n, or for a share such as -n 10%",
+                hint=f"ask for at most {rows:,} with {flag}, or for a share such as {flag} 10%",
             )
         return self.count
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,8 +17,10 @@ from numpy.typing import NDArray
 from coresift.core.errors import ResourceError
 from coresift.core.size import format_bytes
 
+_Call = Callable[[int, list[memoryview], int], int]
 # a row read by itself costs about as much as this many read in a run
 _SPARSE = 16
+_BLOCK = 1 << 24
 
 
 class Scratch:
@@ -133,21 +137,19 @@ class RowStore:
         if not np.shares_memory(target, values):
             target[:] = values
 
-    def _transfer(self, values: NDArray[Any], start: int, call: object) -> None:
-        raw = values.data.cast("B") if values.size else memoryview(b"")
-        offset = start * self._row_bytes
-        done = 0
-        while done < len(raw):
-            try:
-                moved = call(self._file, [raw[done:]], offset + done)  # type: ignore[operator]
-            except OSError as error:
-                raise ResourceError(
-                    f"scratch file: {error.strerror}",
-                    hint="give --scratch a folder with more room, or raise --memory",
-                ) from error
-            if not moved:
-                raise ResourceError("scratch file: ended too early")
-            done += moved
+    def scatter(self, rows: NDArray[np.int64], values: NDArray[Any]) -> None:
+        """Put a line of ``values`` at each of ``rows``, ascending."""
+        if self._array is not None:
+            self._array[rows] = values
+            return
+        values = np.ascontiguousarray(values, self.dtype)
+        breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+        for start, stop in itertools.pairwise([0, *breaks.tolist(), len(rows)]):
+            if start < stop:
+                self._transfer(values[start:stop], int(rows[start]), os.pwritev)
+
+    def _transfer(self, values: NDArray[Any], start: int, call: _Call) -> None:
+        _transfer(self._file, values, start * self._row_bytes, call)
 
     def gather(self, rows: NDArray[np.int64], step: int = 8192) -> NDArray[Any]:
         """Copy of some rows, in ascending order of their ids."""
@@ -164,3 +166,70 @@ class RowStore:
                 block = self.read(start, min(start + step, self.rows))
                 result[low:high] = block[rows[low:high] - start]
         return result
+
+
+class GrowingStore:
+    """A sequence that grows at its end, in memory up to a limit and then in a scratch file.
+
+    Parameters
+    ----------
+    dtype : dtype
+        Element type, a structured one too.
+    limit : int
+        Bytes to hold in memory.
+    scratch : Scratch
+        Where the file is put.
+    """
+
+    def __init__(self, dtype: np.dtype[Any], limit: int, scratch: Scratch) -> None:
+        self.dtype = dtype
+        self.count = 0
+        self._limit = limit
+        self._scratch = scratch
+        self._held: list[NDArray[Any]] = []
+        self._written = 0
+        self._file: int | None = None
+
+    @property
+    def resident(self) -> bool:
+        """Whether all of it is in memory."""
+        return self._file is None
+
+    def append(self, values: NDArray[Any]) -> None:
+        """Add values at the end."""
+        self._held.append(values)
+        self.count += len(values)
+        if (self.count - self._written) * self.dtype.itemsize <= self._limit:
+            return
+        if self._file is None:
+            self._file = self._scratch.file(0, "pairs beyond --memory")
+        whole = np.concatenate(self._held)
+        offset = self._written * self.dtype.itemsize
+        _transfer(self._file, whole.view(np.uint8), offset, os.pwritev)
+        self._written, self._held = self.count, []
+
+    def blocks(self) -> Iterator[NDArray[Any]]:
+        """All values in order, some at a time."""
+        step = max(1, min(self._limit, _BLOCK) // self.dtype.itemsize)
+        for start in range(0, self._written, step):
+            block = np.empty(min(step, self._written - start), self.dtype)
+            offset = start * self.dtype.itemsize
+            _transfer(self._file or 0, block.view(np.uint8), offset, os.preadv)
+            yield block
+        yield from self._held
+
+
+def _transfer(file: int, values: NDArray[Any], offset: int, call: _Call) -> None:
+    raw = values.data.cast("B") if values.size else memoryview(b"")
+    done = 0
+    while done < len(raw):
+        try:
+            moved = call(file, [raw[done:]], offset + done)
+        except OSError as error:
+            raise ResourceError(
+                f"scratch file: {error.strerror}",
+                hint="give --scratch a folder with more room, or raise --memory",
+            ) from error
+        if not moved:
+            raise ResourceError("scratch file: ended too early")
+        done += moved

@@ -9,20 +9,19 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from coresift.clustering.saved import SavedClustering
-from coresift.core.errors import InputError, ParameterError
+from coresift.core.errors import InputError
 from coresift.core.memory import Budget
 from coresift.core.progress import Progress
 from coresift.core.selection import Selection
 from coresift.core.size import Size
 from coresift.engine.base import Engine
-from coresift.io import expressions
-from coresift.io.dump import Dump, Shard
+from coresift.io.dump import Dump, InputOptions, Shard, open_dump
 from coresift.io.store import Scratch
 from coresift.io.vectors import matching_rows, refuse_invalid, vector_batches
+from coresift.selection.columns import Block, Column, find_column
 
 Result = TypeVar("Result")
 _RANGE_ROWS = 1 << 20
@@ -61,59 +60,6 @@ class Select(Protocol):
 
     def __call__(self, data: Data, size: Size | None, params: Any, context: Context) -> Selection:
         """Choose rows; ``params`` is of the method's own type and has been checked."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """Consecutive rows of the dump, less those that are not to be chosen from.
-
-    Attributes
-    ----------
-    rows : ndarray of int64, shape (m,)
-        Row ids, ascending.
-    values : tuple of pyarrow.Array
-        One array of length m per column that was asked for.
-    """
-
-    rows: NDArray[np.int64]
-    values: tuple[pa.Array, ...]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column, or an expression of columns, that has been found in the dump.
-
-    Attributes
-    ----------
-    text : str
-        As the user wrote it.
-    expression : pyarrow.compute.Expression or None
-        None for a column taken as it is.
-    reads : tuple of str
-        Columns it reads.
-    """
-
-    text: str
-    expression: pc.Expression | None
-    reads: tuple[str, ...]
-
-    def of(self, batch: pa.RecordBatch) -> pa.Array:
-        """Value for each row of a batch."""
-        if self.expression is None:
-            return batch.column(self.text)
-        try:
-            return expressions.evaluate(batch.select(list(self.reads)), self.expression)
-        except pa.ArrowException as error:
-            reason = str(error).splitlines()[0]
-            raise ParameterError(f"{self.text!r} cannot be computed: {reason}") from None
-
-
-def find_column(schema: pa.Schema, text: str, option: str) -> Column:
-    """Find a column by its name, or read an expression of columns."""
-    if text in schema.names:
-        return Column(text, None, (text,))
-    expression, reads = expressions.parse(text, schema, option)
-    return Column(text, expression, tuple(reads))
 
 
 @dataclass(frozen=True)
@@ -234,6 +180,63 @@ class Data:
             notes.append(f"{dropped:,} rows with an invalid vector were dropped")
         return Candidates(None if count == self.rows else kept, count, tuple(notes))
 
+    def other(self, path: str, option: str) -> Data:
+        """Another dump, read as this one: its vector column, metric and invalid rows.
+
+        Raises
+        ------
+        InputError
+            When its vectors have another dimension.
+        """
+        mine = self._dump.options
+        options = InputOptions(
+            embedding=mine.embedding,
+            embedding_dtype=mine.embedding_dtype,
+            metric=mine.metric,
+            invalid=mine.invalid,
+        )
+        found = Data(open_dump([path], options), self._engine, self._progress)
+        if found.dim != self.dim:
+            raise InputError(
+                f"{option} {path}: vectors of {found.dim} dimensions, expected {self.dim}",
+                hint="both dumps must come from the same model",
+            )
+        return found
+
+    def vectors(
+        self, task: Callable[[NDArray[np.int64], NDArray[np.float32]], None], stage: str
+    ) -> None:
+        """Run a task on all vectors, in blocks of any size and order.
+
+        Parameters
+        ----------
+        task : callable
+            Takes ids of candidates, ascending, and their vectors, not scaled to norm 1.
+        stage : str
+            Name of the pass for progress.
+        """
+
+        def of_shard(shard: Shard) -> int:
+            for batch in vector_batches(self._dump, shard):
+                good = np.flatnonzero(batch.matching & (batch.reason == 0))
+                vectors = batch.vectors if len(good) == len(batch.vectors) else batch.vectors[good]
+                task(batch.start + good, vectors.astype(np.float32, copy=False))
+            return shard.rows
+
+        with self._progress.stage(stage, self.rows) as progress:
+            for rows in self._engine.map(of_shard, self._dump.shards(self._dump.embedding.columns)):
+                progress.advance(rows)
+
+    @property
+    def dim(self) -> int:
+        """Dimensions of the vectors."""
+        return self._dump.embedding.dim
+
+    @property
+    def cosine(self) -> bool:
+        """Whether distances are between vectors scaled to norm 1."""
+        return self._dump.options.metric == "cosine"
+
     def _check_filter(self, shard: Shard) -> _Checked:
         kept = matching_rows(self._dump, shard)
         return _Checked(np.ones(shard.rows, np.bool_) if kept is None else kept, 0, None)
@@ -323,47 +326,3 @@ def _mask(
     kept: NDArray[np.bool_] | None, start: int, stop: int
 ) -> NDArray[np.bool_] | slice[None, None, None]:
     return slice(None) if kept is None else kept[start:stop]
-
-
-def plain(values: pa.Array) -> pa.Array:
-    """Values that are not held as codes into a dictionary of their own."""
-    return values.dictionary_decode() if isinstance(values, pa.DictionaryArray) else values
-
-
-def merged(blocks: Iterator[Block], rows: int) -> Iterator[Block]:
-    """Blocks joined up to at least ``rows`` rows, for work that costs so much for each block."""
-    held: list[Block] = []
-    count = 0
-    for block in blocks:
-        held.append(block)
-        count += len(block.rows)
-        if count >= rows:
-            yield _joined(held)
-            held, count = [], 0
-    if held:
-        yield _joined(held)
-
-
-def _joined(blocks: list[Block]) -> Block:
-    if len(blocks) == 1:
-        return blocks[0]
-    columns = zip(*(block.values for block in blocks), strict=True)
-    return Block(
-        np.concatenate([block.rows for block in blocks]),
-        tuple(pa.concat_arrays([plain(values) for values in column]) for column in columns),
-    )
-
-
-def as_numbers(values: pa.Array, what: str) -> NDArray[np.float64]:
-    """Values as float64, null as NaN.
-
-    Raises
-    ------
-    ParameterError
-        When they are not numbers.
-    """
-    kind = values.type
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
-        raise ParameterError(f"{what} gives {kind}, not a number")
-    numbers = values.cast(pa.float64(), safe=False)
-    return np.asarray(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from coresift.core.errors import InputError, ParameterError
 from coresift.io.dump import Dump, open_dump
-from coresift.selection.base import as_numbers, find_column
+from coresift.selection.columns import as_numbers, find_column
 
 _RESERVED = ("cluster", "row", "weight", "rank", "distance")
 

@@ -13,7 +13,8 @@ from coresift.core import randomness
 from coresift.core.errors import InputError, MismatchError, ParameterError
 from coresift.io.provenance import find_provenance
 from coresift.io.store import RowStore
-from coresift.selection.base import Block, Context, Data, as_numbers
+from coresift.selection.base import Context, Data
+from coresift.selection.columns import Block, as_numbers
 from coresift.selection.joins import Lookup, SideFile, plural
 from coresift.selection.params import SensitivityParams
 

@@ -1,181 +1,11 @@
-"""The options of each selection method: one frozen dataclass per method.
-
-The command line makes its options, and Python its keywords, from the fields; nothing heavy
-is imported here.
-"""
+"""The options of each selection method: one frozen dataclass per method."""
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
 
 from coresift.core.errors import ParameterError
-
-Kind = Literal["text", "path", "number", "flag"]
-
-
-@dataclass(frozen=True)
-class Option:
-    """One option of a method, as the command line shows it.
-
-    Attributes
-    ----------
-    field : str
-        Name of the dataclass field.
-    name : str
-        Name in JSON, in a config file and as a Python key: ``with_replacement``.
-    flag : str
-        On the command line: ``--with-replacement``.
-    kind : {"text", "path", "number", "flag"}
-        What it takes; a flag takes nothing.
-    help : str
-        One or two sentences.
-    default : object
-        None when there is none, or when ``help`` says what happens without it.
-    metavar : str
-        What stands for the value in help.
-    choices : tuple of str
-        Allowed texts; empty when any will do.
-    minimum, maximum : float or None
-        Bounds of a number, both inclusive.
-    words : tuple of str
-        Words that a number may be replaced by.
-    """
-
-    field: str
-    name: str
-    flag: str
-    kind: Kind
-    help: str
-    default: str | float | bool | None
-    metavar: str
-    choices: tuple[str, ...]
-    minimum: float | None
-    maximum: float | None
-    words: tuple[str, ...]
-
-    def read(self, value: object) -> str | float | bool | None:
-        """Value of the option's kind, within its bounds.
-
-        Raises
-        ------
-        ParameterError
-            Naming the option, the value found and what is expected.
-        """
-        if value is None:
-            return self.default
-        if self.kind == "flag":
-            if not isinstance(value, bool):
-                raise ParameterError(f"{self.flag} {value!r} is neither true nor false")
-            return value
-        if self.kind == "number":
-            return self._number(value)
-        text = str(value)
-        if self.choices and text not in self.choices:
-            raise ParameterError(f"{self.flag} {text!r} is not one of {', '.join(self.choices)}")
-        return text
-
-    def _number(self, value: object) -> str | float:
-        if isinstance(value, str) and value in self.words:
-            return value
-        try:
-            number = float(str(value))
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number):
-            words = "".join(f" or {word}" for word in self.words)
-            raise ParameterError(f"{self.flag} {value!r} is not a number{words}")
-        if self.minimum is not None and number < self.minimum:
-            raise ParameterError(f"{self.flag} {number:g} is less than {self.minimum:g}")
-        if self.maximum is not None and number > self.maximum:
-            raise ParameterError(f"{self.flag} {number:g} is more than {self.maximum:g}")
-        return number
-
-
-def option(
-    text: str,
-    *,
-    kind: Kind = "text",
-    default: str | float | bool | None = None,
-    metavar: str = "",
-    choices: tuple[str, ...] = (),
-    minimum: float | None = None,
-    maximum: float | None = None,
-    words: tuple[str, ...] = (),
-) -> Any:
-    """Declare a dataclass field that is an option."""
-    return dataclasses.field(
-        default=default,
-        metadata={
-            "kind": kind,
-            "help": text,
-            "default": default,
-            "metavar": metavar or "|".join(choices) or kind.upper(),
-            "choices": choices,
-            "minimum": minimum,
-            "maximum": maximum,
-            "words": words,
-        },
-    )
-
-
-@dataclass(frozen=True)
-class Params:
-    """The options of one method; subclasses add the fields."""
-
-    @classmethod
-    def options(cls) -> tuple[Option, ...]:
-        """Return the options in the order they are shown."""
-        found = []
-        for item in dataclasses.fields(cls):
-            name = item.name.rstrip("_")
-            flag = "--" + name.replace("_", "-")
-            found.append(Option(field=item.name, name=name, flag=flag, **item.metadata))
-        return tuple(found)
-
-    @classmethod
-    def build(cls, values: Mapping[str, object], method: str) -> Self:
-        """Read options by name and check them.
-
-        Raises
-        ------
-        ParameterError
-            When a name is unknown, a value is out of its bounds, or options do not go together.
-        """
-        known = {item.name: item for item in cls.options()}
-        read = {}
-        for key, value in values.items():
-            item = known.get(key.replace("-", "_").rstrip("_"))
-            if item is None:
-                near = difflib.get_close_matches(key, known, 1)
-                names = ", ".join(known)
-                raise ParameterError(
-                    f"{method} has no option {key!r}",
-                    hint=f"did you mean {near[0]!r}?" if near else f"it has {names}",
-                )
-            read[item.field] = item.read(value)
-        params = cls(**read)
-        params.check()
-        return params
-
-    def check(self) -> None:
-        """Refuse values that are out of bounds, and options that do not go together.
-
-        Raises
-        ------
-        ParameterError
-            Naming the options.
-        """
-        for item in self.options():
-            item.read(getattr(self, item.field))
-
-    def to_json(self) -> dict[str, str | float | bool | None]:
-        """Return the options by name."""
-        return {item.name: getattr(self, item.field) for item in self.options()}
+from coresift.selection.option import Params, option
 
 
 @dataclass(frozen=True)
@@ -228,6 +58,100 @@ class BalancedParams(Params):
                 f"--multiplier {self.multiplier:g} is not a whole number",
                 hint="a row is taken once, twice or more often",
             )
+
+
+@dataclass(frozen=True)
+class DedupParams(Params):
+    """Options of ``dedup``."""
+
+    threshold: float | None = option(
+        "Rows of at least this cosine similarity are duplicates.",
+        kind="number",
+        minimum=-1.0,
+        maximum=1.0,
+        metavar="COSINE",
+    )
+    epsilon: float | None = option(
+        "Rows at most this Euclidean distance apart are duplicates; under --metric cosine, of "
+        "vectors scaled to norm 1.",
+        kind="number",
+        minimum=0.0,
+        metavar="DISTANCE",
+    )
+    target: str | None = option(
+        "Find the highest --threshold that leaves at most so many rows, or such a share of them.",
+        metavar="N|P%",
+    )
+    keep: str = option(
+        "Which row of a group is kept: the first in the dump, the closest to or the farthest from "
+        "its centroid (with --clusters), or the one of the highest score, a column or an "
+        "expression of columns. Ties go to the first row.",
+        default="first",
+        metavar="first|closest|farthest|best:EXPR",
+    )
+    linkage: str = option(
+        "What makes a group. greedy: a row is dropped only for a better row that is itself kept. "
+        "components: all that is connected by chains of duplicates, of which one row is kept. "
+        "semdedup: a row is dropped for any better row, kept or not, as published.",
+        default="greedy",
+        choices=("greedy", "components", "semdedup"),
+    )
+    probe: float | str = option(
+        "With --clusters: compare rows within their cluster (0) and with those of so many other "
+        "clusters whose border is nearest; all finds every pair.",
+        kind="number",
+        default="all",
+        minimum=0.0,
+        metavar="P|all",
+        words=("all",),
+    )
+    against: str | None = option(
+        "Drop the rows that are near a row of this other dump, and no others: training rows near "
+        "a test set, for example.",
+        kind="path",
+        metavar="PATH",
+    )
+    pairs: str | None = option(
+        "Write a table of the dropped rows too: `row`, `duplicate_of`, the row that it was "
+        "dropped for, and their `similarity` (a distance with --epsilon).",
+        kind="output",
+        metavar="FILE.parquet",
+    )
+
+    @property
+    def score(self) -> str | None:
+        """The expression of ``best:EXPR``."""
+        kind, _, text = self.keep.partition(":")
+        return text if kind == "best" and text else None
+
+    def check(self) -> None:
+        """Refuse no threshold, several, and options that do not go together."""
+        super().check()
+        given = [
+            name for name in ("threshold", "epsilon", "target") if getattr(self, name) is not None
+        ]
+        if len(given) != 1:
+            said = " and ".join(f"--{name}" for name in given)
+            raise ParameterError(
+                f"{said} exclude each other" if given else "dedup needs a threshold",
+                hint="give one of --threshold COSINE, --epsilon DISTANCE and --target N",
+            )
+        if self.score is None and self.keep not in ("first", "closest", "farthest"):
+            raise ParameterError(
+                f"--keep {self.keep!r} is not one of first, closest, farthest, best:EXPR"
+            )
+        if isinstance(self.probe, float) and self.probe != int(self.probe):
+            raise ParameterError(f"--probe {self.probe:g} is not a whole number")
+        if self.pairs is not None and not self.pairs.endswith(".parquet"):
+            raise ParameterError(f"--pairs {self.pairs!r} does not end in .parquet")
+        if self.against is not None:
+            for item in self.options():
+                value = getattr(self, item.field)
+                if item.field in ("target", "keep", "linkage", "probe") and value != item.default:
+                    raise ParameterError(
+                        f"{item.flag} is about duplicates in one dump, and --against compares two",
+                        hint=f"leave {item.flag} out, or run without --against first",
+                    )
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from coresift.core.selection import Selection
 from coresift.core.size import Size
 from coresift.core.smallest import Smallest, SmallestPerGroup
 from coresift.io.store import RowStore
-from coresift.selection.base import Block, Context, Data, plain
+from coresift.selection.base import Context, Data
+from coresift.selection.columns import Block, plain
 from coresift.selection.joins import plural
 from coresift.selection.params import PrototypesParams
 

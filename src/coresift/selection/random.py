@@ -13,7 +13,8 @@ from coresift.core.errors import ParameterError
 from coresift.core.selection import Selection
 from coresift.core.size import Size
 from coresift.core.smallest import Keys, Smallest, SmallestPerGroup
-from coresift.selection.base import Block, Context, Data, merged
+from coresift.selection.base import Context, Data
+from coresift.selection.columns import Block, merged
 from coresift.selection.params import RandomParams
 from coresift.selection.strata import Strata, allocate, count_strata
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from coresift.core.errors import ParameterError
+from coresift.selection.option import Params
 from coresift.selection.params import (
     BalancedParams,
-    Params,
+    DedupParams,
     PrototypesParams,
     RandomParams,
     SensitivityParams,
@@ -43,8 +44,10 @@ class Method:
         ``module:function`` of its ``select(data, size, params, context)``.
     adds : tuple of str
         Columns it adds to the input's.
-    size_optional : bool
-        Whether it can do without ``-n``.
+    size : {"required", "optional", "none"}
+        Whether it takes ``-n``.
+    takes : tuple of str
+        What the user may bring: ``clustering``.
     random : bool
         Whether its result depends on the seed.
     """
@@ -57,7 +60,8 @@ class Method:
     params: type[Params]
     loader: str
     adds: tuple[str, ...] = ("row", "weight")
-    size_optional: bool = False
+    size: Literal["required", "optional", "none"] = "required"
+    takes: tuple[str, ...] = ()
     random: bool = True
 
     def load(self) -> Select:
@@ -90,6 +94,20 @@ METHODS: dict[str, Method] = {
             params=BalancedParams,
             loader="coresift.selection.balanced:select",
             adds=("row", "weight", "cluster"),
+        ),
+        Method(
+            name="dedup",
+            summary="Semantic deduplication: of rows nearer to each other than a threshold, one "
+            "is kept.",
+            paper="Abbas et al., SemDeDup: Data-Efficient Learning at Web-Scale Through Semantic "
+            "Deduplication, 2023",
+            needs=(),
+            streaming=True,
+            params=DedupParams,
+            loader="coresift.selection.dedup:select",
+            size="none",
+            takes=("clustering",),
+            random=False,
         ),
         Method(
             name="prototypes",
@@ -134,7 +152,7 @@ METHODS: dict[str, Method] = {
             params=TopKParams,
             loader="coresift.selection.top_k:select",
             adds=("row", "weight", "score", "rank"),
-            size_optional=True,
+            size="optional",
             random=False,
         ),
     )

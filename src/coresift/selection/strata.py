@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from coresift.core.errors import ParameterError
-from coresift.selection.base import Block, Column, Data, plain
+from coresift.selection.base import Data
+from coresift.selection.columns import Block, Column, plain
 
 _ROOT_BITS = 64
 _SLACK = 1 << 16

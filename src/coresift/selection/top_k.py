@@ -14,7 +14,8 @@ from coresift.core.memory import Budget
 from coresift.core.selection import Selection
 from coresift.core.size import Size
 from coresift.core.smallest import Keys, Smallest, SmallestPerGroup, ranks
-from coresift.selection.base import Block, Column, Context, Data, as_numbers, merged
+from coresift.selection.base import Context, Data
+from coresift.selection.columns import Block, Column, as_numbers, merged
 from coresift.selection.joins import Lookup, SideFile, plural, require_named
 from coresift.selection.params import TopKParams
 from coresift.selection.strata import count_strata

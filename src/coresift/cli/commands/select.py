@@ -9,7 +9,7 @@ import click
 from coresift.cli import options
 from coresift.cli.config import read_environment
 from coresift.selection import registry
-from coresift.selection.params import Option
+from coresift.selection.option import Option
 from coresift.selection.registry import Method
 
 
@@ -70,13 +70,7 @@ def _command(method: Method) -> click.Command:
     for decorate in reversed(
         [
             options.paths,
-            click.option(
-                "-n",
-                "--size",
-                required=not method.size_optional,
-                metavar="N",
-                help="Rows to choose: a count, or a share such as 10%.",
-            ),
+            *_size(method),
             options.output_option("X.parquet for one file, anything else for a directory."),
             *_clusters(method),
             *(_option(option) for option in method.params.options()),
@@ -99,13 +93,27 @@ def _command(method: Method) -> click.Command:
     return built
 
 
+def _size(method: Method) -> list[Any]:
+    if method.size == "none":
+        return []
+    return [
+        click.option(
+            "-n",
+            "--size",
+            required=method.size == "required",
+            metavar="N",
+            help="Rows to choose: a count, or a share such as 10%.",
+        )
+    ]
+
+
 def _clusters(method: Method) -> list[Any]:
-    if "clustering" not in method.needs:
+    if "clustering" not in (*method.needs, *method.takes):
         return []
     return [
         click.option(
             "--clusters",
-            required=True,
+            required="clustering" in method.needs,
             metavar="DIR",
             help="A clustering of the same dump, from `coresift cluster`.",
         )

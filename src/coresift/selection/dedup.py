@@ -1,0 +1,211 @@
+"""Semantic deduplication: of rows nearer to each other than a threshold, one is kept.
+
+Abbas, Tirumala, Simig, Ganguli, Morcos, "SemDeDup: Data-Efficient Learning at Web-Scale
+Through Semantic Deduplication", 2023. Published is the search inside each cluster of a
+spherical k-means (``--probe 0``), the threshold on cosine similarity, the row farthest from
+its centroid as the one to keep (``--keep farthest``), and the linkage ``semdedup``; here pairs
+are by default found whatever their clusters, and a row is dropped only for one that is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coresift.core.errors import InputError, ParameterError
+from coresift.core.selection import Dropped, Selection
+from coresift.core.size import Size
+from coresift.io.store import GrowingStore
+from coresift.selection import against
+from coresift.selection.base import Context, Data
+from coresift.selection.closeness import Radius
+from coresift.selection.columns import Block, as_numbers
+from coresift.selection.joins import plural
+from coresift.selection.layout import Layout
+from coresift.selection.linkage import Components, Greedy, Linkage, SemDeDup
+from coresift.selection.params import DedupParams
+from coresift.selection.reach import Clusters, Search
+from coresift.selection.recall import Recall
+from coresift.selection.space import Space, closeness_between
+from coresift.selection.threshold import Linked, floors, leaving
+
+_ROW_BYTES = 100
+_CHUNK = 8192
+
+
+def select(data: Data, size: Size | None, params: DedupParams, context: Context) -> Selection:
+    """Drop the rows that are near duplicates of another row.
+
+    ``weight`` is how many rows a kept row stands for, itself and those that were dropped for it:
+    the weights add up to the rows of the dump. With ``against`` it is 1.
+    """
+    if size is not None:
+        raise ParameterError("dedup takes no size", hint="say how many to leave with --target N")
+    if params.against is not None:
+        return against.select(data, params, context)
+    clustering = context.clustering
+    if clustering is None and params.probe != "all":
+        raise ParameterError(
+            "--probe is about clusters, and there are none", hint="add --clusters DIR"
+        )
+    layout = Layout.of(data, clustering)
+    context.budget.require(layout.count * _ROW_BYTES, f"deduplicating {layout.count:,} rows")
+    rank = _ranks(data, layout, params)
+    radius = Radius.of(params.threshold, params.epsilon, data.cosine)
+    space = layout.space(data, radius.unit, context)
+    centroids = None if clustering is None else clustering.centroids
+    clusters = Clusters(layout.starts, centroids, data.cosine)
+    probe: int | Literal["all"] = "all" if params.probe == "all" else int(params.probe)
+    search = Search(space, clusters, probe, context.engine, context.progress)
+    work = _Work(search, rank, params.linkage, Recall(layout.rows, context.seed), context)
+    resolved: dict[str, float | int | str] = {}
+    if params.target is None:
+        kept = work.kept(radius)
+    else:
+        target = Size.parse(params.target).resolve(layout.count, flag="--target")
+        radius, kept = work.leaving(target)
+        resolved["threshold"] = radius.least
+    notes = [*layout.notes, *work.notes(radius, resolved)]
+    stays = kept == np.arange(layout.count)
+    gone = np.flatnonzero(~stays)
+    resolved |= {"dropped": len(gone), "groups": len(np.unique(kept[gone]))}
+    position = np.empty_like(rank)
+    position[rank] = np.arange(layout.count)
+    chosen = layout.rows[position[stays]]
+    weight = np.bincount(kept, minlength=layout.count)[stays].astype(np.float64)
+    order = np.argsort(chosen)
+    dropped = None
+    if params.pairs is not None:
+        ends = np.stack([position[gone], position[kept[gone]]])
+        dropped = _dropped(space, layout, ends, radius)
+    return Selection(
+        chosen[order],
+        weight[order],
+        layout.count,
+        resolved=resolved,
+        notes=tuple(notes),
+        dropped=dropped,
+    )
+
+
+def _ranks(data: Data, layout: Layout, params: DedupParams) -> NDArray[np.int64]:
+    """Rank of each position's row among those to keep: 0 is the best; ties go to the first."""
+    key: NDArray[np.floating] | None = None
+    if params.score is not None:
+        key = -_scores(data, params.score, layout.rows)
+    elif params.keep != "first":
+        if layout.distance is None:
+            raise ParameterError(
+                f"--keep {params.keep} is about centroids, and there are none",
+                hint="add --clusters DIR",
+            )
+        key = layout.distance if params.keep == "closest" else -layout.distance
+    order = np.argsort(layout.rows) if key is None else np.lexsort((layout.rows, key))
+    rank = np.empty(layout.count, np.int64)
+    rank[order] = np.arange(layout.count)
+    return rank
+
+
+def _scores(data: Data, text: str, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Score of each of some rows, by position."""
+    column = data.column(text, "--keep best:")
+    scores = np.full(data.rows, np.nan)
+
+    def task(blocks: Iterator[Block]) -> None:
+        for block in blocks:
+            scores[block.rows] = as_numbers(block.values[0], f"--keep best:{text}")
+
+    for _ in data.map(task, (column,), "score", everything=True):
+        pass
+    found = scores[rows]
+    none = rows[np.isnan(found)]
+    if len(none):
+        row = int(none.min())
+        raise InputError(
+            f"{data.locate(row)} (row {row}): --keep best:{text} is null or not a number",
+            hint="each row needs a score; leave such rows out with --where",
+        )
+    return found
+
+
+class _Work:
+    """Pairs, found and linked."""
+
+    def __init__(
+        self,
+        search: Search,
+        rank: NDArray[np.int64],
+        linkage: str,
+        recall: Recall,
+        context: Context,
+    ) -> None:
+        self._search = search
+        self._rank = rank
+        self._linkage = linkage
+        self._recall = recall
+        self._context = context
+
+    def kept(self, radius: Radius) -> NDArray[np.int64]:
+        """Rank of the row that each rank stands behind."""
+        linkage = self._new()
+        for late, early, _ in self._pairs(radius, measured=False):
+            linkage.add(late, early)
+        return linkage.kept()
+
+    def leaving(self, target: int) -> tuple[Radius, NDArray[np.int64]]:
+        """Find the radius that leaves ``target`` rows, and the same for it."""
+        context = self._context
+        found = leaving(
+            target,
+            len(self._rank),
+            floors(self._search.space, self._recall.sample, target, context.engine),
+            lambda radius: self._pairs(radius, measured=True),
+            self._new,
+            lambda kind: GrowingStore(kind, self._limit, context.scratch),
+        )
+        return Radius.similarity(found.least), found.kept
+
+    def notes(self, radius: Radius, resolved: dict[str, float | int | str]) -> Iterator[str]:
+        """What was not compared; puts the recall into ``resolved``."""
+        search = self._search
+        if search.space.zeros and radius.unit:
+            yield f"{plural(search.space.zeros, 'zero vector')} kept, similar to none"
+        if not search.whole:
+            near, found = self._recall.of(radius, search.space, self._context.engine)
+            resolved |= {"recall": found / near if near else 1.0, "recall_pairs": near}
+            rows = plural(len(self._recall.sample), "row")
+            yield (
+                f"--probe {search.probe} reaches {found:,} of the {near:,} near pairs of a sample "
+                f"of {rows}"
+            )
+
+    @property
+    def _limit(self) -> int:
+        return max(1 << 20, self._context.budget.left() // 4)
+
+    def _new(self) -> Linkage:
+        count = len(self._rank)
+        if self._linkage == "semdedup":
+            return SemDeDup(count)
+        if self._linkage == "components":
+            return Components(count)
+        return Greedy(count, self._limit, self._context.scratch)
+
+    def _pairs(self, radius: Radius, *, measured: bool) -> Linked:
+        pairs = self._search.pairs(radius, measured=measured)
+        for found in pairs if self._search.whole else self._recall.watch(pairs):
+            one, other = self._rank[found.one], self._rank[found.other]
+            yield np.maximum(one, other), np.minimum(one, other), found.closeness
+
+
+def _dropped(space: Space, layout: Layout, ends: NDArray[np.int64], radius: Radius) -> Dropped:
+    """Dropped rows and what for, from the positions of both."""
+    row, other = ends[:, np.argsort(layout.rows[ends[0]])]
+    values = np.empty(len(row))
+    for start in range(0, len(row), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        values[part] = closeness_between(space, row[part], other[part], radius)
+    return Dropped(layout.rows[row], layout.rows[other], *radius.shown(values))

@@ -1,0 +1,63 @@
+"""How many of all near pairs a search found, estimated from some rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coresift.core import randomness
+from coresift.engine.base import Engine
+from coresift.selection.closeness import Radius
+from coresift.selection.pairs import Pairs, near
+from coresift.selection.space import TILE, Space
+
+SAMPLE = 1000
+
+
+class Recall:
+    """Pairs of a sample of rows: those that were found, beside all that there are.
+
+    Parameters
+    ----------
+    rows : ndarray of int64, shape (n,)
+        Row id of each position.
+    seed : int
+        The run's seed.
+    """
+
+    def __init__(self, rows: NDArray[np.int64], seed: int) -> None:
+        self._count = len(rows)
+        keys = randomness.bits(seed, "recall", rows)
+        self.sample = np.sort(np.argsort(keys, kind="stable")[:SAMPLE])
+        self._sampled = np.zeros(self._count, np.bool_)
+        self._sampled[self.sample] = True
+        self._found: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
+
+    def watch(self, pairs: Iterator[Pairs]) -> Iterator[Pairs]:
+        """Pass pairs on, and remember those of the sample."""
+        for found in pairs:
+            mine = self._sampled[found.one] | self._sampled[found.other]
+            if mine.any():
+                self._found.append((self._keys(found)[mine], found.closeness[mine]))
+            yield found
+
+    def of(self, radius: Radius, space: Space, engine: Engine) -> tuple[int, int]:
+        """Return how many pairs of the sample are near, and how many of them were found."""
+        one = space.some(self.sample)
+
+        def task(start: int) -> NDArray[np.int64]:
+            found = near(one, space.tile(start, min(start + TILE, self._count)), radius)
+            others = np.flatnonzero(found.one != found.other)
+            return self._keys(found)[others]
+
+        every = np.unique(np.concatenate(list(engine.map(task, range(0, self._count, TILE)))))
+        found = [keys[~(close < radius.least)] for keys, close in self._found]
+        return len(every), len(np.unique(np.concatenate([every[:0], *found])))
+
+    def _keys(self, pairs: Pairs) -> NDArray[np.int64]:
+        """One number for a pair, either way around."""
+        low, high = np.minimum(pairs.one, pairs.other), np.maximum(pairs.one, pairs.other)
+        keys: NDArray[np.int64] = low * self._count + high
+        return keys
