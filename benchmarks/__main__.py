@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from benchmarks import cluster, dedup, longtail, memory, seeding, select, startup, variance
+from benchmarks import (
+    cluster,
+    dedup,
+    longtail,
+    memory,
+    seeding,
+    select,
+    startup,
+    time_to_cost,
+    variance,
+)
 
-for module in (startup, select, cluster, memory, variance, longtail, seeding, dedup):
+for module in (startup, select, cluster, time_to_cost, memory, variance, longtail, seeding, dedup):
     module.main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,12 +44,22 @@ class Rows:
         return np.arange(self.rows)
 
 
-def train(points: Points, params: KMeansParams, *, seed: int = 0, threads: int = 1) -> KMeans:
+def train(
+    points: Points,
+    params: KMeansParams,
+    *,
+    trainer: Callable[..., KMeans] = fit,
+    seed: int = 0,
+    threads: int = 1,
+    spherical: bool = False,
+) -> KMeans:
     """Train with a large budget."""
     with Scratch() as opened:
-        return fit(
+        return trainer(
             points,
             params,
+            spherical=spherical,
+            device="auto",
             seed=seed,
             engine=LocalEngine(threads),
             budget=Budget(8 << 30),

@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 import coresift
-from coresift.clustering.hierarchical import FitOptions, HierarchyParams, fit_levels
-from coresift.clustering.kmeans import KMeans, KMeansParams
+from coresift.clustering.hierarchical import HierarchyParams, fit_levels
+from coresift.clustering.kmeans import FitOptions, KMeans, KMeansParams
 from coresift.clustering.saved import SavedClustering
 from coresift.core.errors import ParameterError
 from coresift.core.memory import Budget

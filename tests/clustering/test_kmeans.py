@@ -145,6 +145,7 @@ def test_unit_rows_give_unit_centroids() -> None:
             Rows(unit),
             KMeansParams(k=15),
             spherical=True,
+            device="cpu",
             seed=0,
             engine=LocalEngine(1),
             budget=Budget(8 << 30),
@@ -163,8 +164,8 @@ def test_unit_rows_give_unit_centroids() -> None:
         (KMeansParams(k=5, tol=1.0), "--tol 1 is not in [0, 1)"),
         (
             KMeansParams(k=5, seeding="best"),
-            "--seeding 'best' is not one of k-means++, greedy-k-means++, rs-k-means++, k-means||, "
-            "random",
+            "--seeding 'best' is not one of k-means++, greedy-k-means++, rs-k-means++, afk-mc2, "
+            "k-means||, random",
         ),
         (KMeansParams(k=50, train_rows=20), "--train-rows 20 is less than the 50 clusters"),
         (
@@ -188,6 +189,8 @@ def test_too_small_a_budget_names_the_need() -> None:
         fit(
             Rows(digits()[0]),
             KMeansParams(k=1000),
+            spherical=False,
+            device="cpu",
             seed=0,
             engine=LocalEngine(1),
             budget=Budget(1 << 20),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from coresift.clustering import rejection
+from coresift.clustering.chains import seed_by_chains
 from coresift.clustering.greedy import candidates_of, greedy_plusplus
 from coresift.clustering.plusplus import plusplus
 from coresift.clustering.projection import Projection
@@ -59,7 +60,28 @@ def reject(
         )
 
 
-@pytest.mark.parametrize("seeding", [by_batches, by_rejection])
+def by_chains(points: NDArray[np.float32], k: int, seed: int) -> list[int]:
+    centers = chain(points, k, seed, step=2)
+    return [int(np.flatnonzero((points == center).all(axis=1))[0]) for center in centers]
+
+
+def chain(
+    points: NDArray[np.float32], k: int, seed: int, *, step: int = 500
+) -> NDArray[np.float32]:
+    with Scratch() as scratch:
+        return seed_by_chains(
+            Rows(points, step),
+            k,
+            seed,
+            Projection.fit(points),
+            Inline(),
+            scratch,
+            Budget(8 << 30),
+            Silent(),
+        )
+
+
+@pytest.mark.parametrize("seeding", [by_batches, by_rejection, by_chains])
 def test_draws_follow_the_distribution_of_the_paper(
     seeding: Callable[[NDArray[np.float32], int, int], list[int]],
 ) -> None:
@@ -195,6 +217,29 @@ def test_rejection_spreads_as_sequential_draws_do() -> None:
     error = np.hypot(np.std(ours), np.std(exact)) / np.sqrt(200)
     assert abs(np.mean(ours) - np.mean(exact)) < 4.0 * error
     assert stats.ks_2samp(ours, exact).pvalue > 1e-4
+
+
+def test_chains_spread_nearly_as_sequential_draws_do() -> None:
+    points = digits()[0]
+    projection = Projection.fit(points)
+    ours, exact = [], []
+    for seed in range(40):
+        ours.append(_cost(points, chain(points, 30, seed)))
+        drawn = plusplus(points, np.ones(len(points)), 30, seed, projection, Inline(), Silent())
+        exact.append(_cost(points, points[drawn]))
+    error = np.hypot(np.std(ours), np.std(exact)) / np.sqrt(40)
+    assert abs(np.mean(ours) - np.mean(exact)) < 4.0 * error
+
+
+@pytest.mark.parametrize("step", [37, 1000])
+def test_chains_do_not_depend_on_the_runs(step: int) -> None:
+    points = digits()[0]
+    assert np.array_equal(chain(points, 40, 3), chain(points, 40, 3, step=step))
+
+
+def test_chains_where_all_rows_are_centers() -> None:
+    points = np.repeat(np.array([[0.0, 1.0], [5.0, 5.0]], np.float32), 20, axis=0)
+    assert len(np.unique(chain(points, 6, 0), axis=0)) == 2
 
 
 @pytest.mark.parametrize("step", [37, 1000])

@@ -9,9 +9,11 @@ from typing import Any, Unpack
 
 from coresift.api.run import CommonOptions, Paths, Run
 from coresift.clustering.assign import Assigning
-from coresift.clustering.hierarchical import FitOptions, HierarchyParams, Level, fit_levels
+from coresift.clustering.bisecting import fit_bisecting
+from coresift.clustering.hierarchical import HierarchyParams, Level, fit_levels
 from coresift.clustering.kernels import choose_kernel
-from coresift.clustering.kmeans import KMeans, KMeansParams, fit, working_bytes
+from coresift.clustering.kmeans import FitOptions, KMeans, KMeansParams, fit, working_bytes
+from coresift.clustering.minibatch import fit_minibatch
 from coresift.clustering.output import (
     ADDED,
     write_assignments,
@@ -27,7 +29,8 @@ from coresift.io.target import Target
 from coresift.io.vectors import Vectors, ingest
 from coresift.io.writer import write_manifest
 
-METHODS = ("kmeans", "hierarchical")
+METHODS = ("kmeans", "hierarchical", "bisecting", "minibatch")
+_ITERATIONS = {"minibatch": 1}
 # what may differ between two runs that give the same result
 _MEASURED = ("seconds", "peak_rss_bytes", "output", "kernel")
 _SPILLED = "vectors were kept in a scratch file, being larger than the memory budget"
@@ -44,9 +47,9 @@ class ClusterResult:
     levels : tuple of int
         Clusters of each level; ``(k,)`` unless it is a hierarchy.
     method, kernel : str
-        ``kmeans`` or ``hierarchical``, and what found the nearest centroids.
+        How it was trained, and what found the nearest centroids.
     iterations : int
-        Iterations that were run on the rows.
+        Iterations that were run on the rows; passes of ``minibatch``, splits of ``bisecting``.
     converged : bool
         Whether it stopped before the last iteration allowed.
     cost : float
@@ -92,12 +95,13 @@ def cluster(
     k: int | Sequence[int],
     output: str | os.PathLike[str],
     method: str = "kmeans",
-    iterations: int = 20,
+    iterations: int | None = None,
     tol: float = 1e-4,
     seeding: str = "k-means++",
     seeding_rows: int | None = None,
     train_rows: int | str | None = None,
     kernel: str = "auto",
+    minibatch_rows: int | None = None,
     resamples: int | None = None,
     resample_size: int | None = None,
     resampling: str | None = None,
@@ -117,10 +121,12 @@ def cluster(
     output : path
         Directory to write.
     method : str
-        ``kmeans`` or ``hierarchical``.
+        ``kmeans``, ``hierarchical``, ``bisecting`` or ``minibatch``.
     iterations, tol, seeding, seeding_rows, train_rows, kernel
         See :class:`~coresift.clustering.kmeans.KMeansParams`; ``train_rows="all"`` is the
-        default.
+        default. ``iterations`` are 20, and for ``minibatch`` 1: passes.
+    minibatch_rows
+        See :func:`~coresift.clustering.minibatch.fit_minibatch`.
     resamples, resample_size, resampling
         See :class:`~coresift.clustering.hierarchical.HierarchyParams`.
     columns : sequence of str, optional
@@ -145,7 +151,12 @@ def cluster(
         raise ParameterError(f"--method {method!r} is not one of {', '.join(METHODS)}")
     given = {"resamples": resamples, "resample_size": resample_size, "resampling": resampling}
     hierarchy = _hierarchy(k, method, {name: v for name, v in given.items() if v is not None})
+    if minibatch_rows is not None and method != "minibatch":
+        raise ParameterError(
+            "--minibatch-rows is an option of --method minibatch", hint="leave it out"
+        )
     k = k if isinstance(k, int) else k[0]
+    iterations = _ITERATIONS.get(method, 20) if iterations is None else iterations
     params = KMeansParams(
         k, iterations, tol, seeding, seeding_rows, _train_rows(train_rows), kernel
     )
@@ -185,15 +196,19 @@ def cluster(
                     progress=run.progress,
                 )
                 levels: tuple[Level, ...] = ()
-                if hierarchy is None:
-                    model = fit(vectors, params, **lent)
-                else:
+                if hierarchy is not None:
                     model, levels = fit_levels(vectors, params, hierarchy, **lent)
+                elif method == "bisecting":
+                    model = fit_bisecting(vectors, params, **lent)
+                elif method == "minibatch":
+                    model = fit_minibatch(vectors, params, minibatch_rows, **lent)
+                else:
+                    model = fit(vectors, params, **lent)
             notes = _notes(vectors, model)
             provenance = Provenance(
                 command="cluster",
                 method=method,
-                params=_told(params, hierarchy),
+                params=_told(params, hierarchy, minibatch_rows),
                 output=shape,
                 notes=list(notes),
                 **run.input_provenance(dump),
@@ -231,7 +246,8 @@ def _write(
     empty = int((totals.size == 0).sum())
     notes = list(provenance.notes)
     if empty:
-        notes.append(f"{empty:,} clusters are empty: there are fewer distinct vectors than -k")
+        few = ": there are fewer distinct vectors than -k"
+        notes.append(f"{empty:,} clusters are empty{few if provenance.method == 'kmeans' else ''}")
     spilled = [] if vectors.resident else [_SPILLED]
     result = ClusterResult(
         rows=vectors.count,
@@ -278,9 +294,13 @@ def _hierarchy(
     return None
 
 
-def _told(params: KMeansParams, hierarchy: HierarchyParams | None) -> dict[str, Any]:
+def _told(
+    params: KMeansParams, hierarchy: HierarchyParams | None, minibatch_rows: int | None
+) -> dict[str, Any]:
     """What the run was told, by the names of its options."""
     told: dict[str, Any] = {**asdict(params), "train_rows": params.train_rows or "all"}
+    if minibatch_rows is not None:
+        told["minibatch_rows"] = minibatch_rows
     if hierarchy is not None:
         told.update(asdict(hierarchy), k=list(hierarchy.levels))
         del told["levels"]

@@ -9,21 +9,17 @@ as many points of each cluster, once more and again, spreads them over the suppo
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coresift.clustering.assign import Assigning
-from coresift.clustering.kmeans import KMeans, KMeansParams, fit
+from coresift.clustering.kmeans import FitOptions, KMeans, KMeansParams, fit
 from coresift.clustering.points import Held, Points, Sample
 from coresift.core import randomness
 from coresift.core.errors import ParameterError
-from coresift.core.memory import Budget
-from coresift.core.progress import Progress
 from coresift.core.smallest import SmallestPerGroup
-from coresift.engine.base import Engine
-from coresift.io.store import Scratch
 
 RESAMPLINGS = ("closest", "random")
 
@@ -95,18 +91,6 @@ class Level:
     centroids: NDArray[np.float32]
     parent: NDArray[np.int32]
     cost: NDArray[np.float64]
-
-
-class FitOptions(TypedDict):
-    """What :func:`coresift.clustering.kmeans.fit` is lent."""
-
-    spherical: bool
-    device: str
-    seed: int
-    engine: Engine
-    budget: Budget
-    scratch: Scratch
-    progress: Progress
 
 
 def fit_levels(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coresift.clustering.chains import seed_by_chains
 from coresift.clustering.kernels import choose_kernel, make_kernel
 from coresift.clustering.lloyd import Lloyd
 from coresift.clustering.points import Points, Sample, sample_rows
@@ -43,7 +45,7 @@ class KMeansParams:
         Stop when an iteration lowers the cost by less than this share of it.
     seeding : str
         ``k-means++`` or ``greedy-k-means++`` (on a sample of rows), ``rs-k-means++``,
-        ``k-means||`` or ``random``.
+        ``afk-mc2``, ``k-means||`` or ``random``.
     seeding_rows : int or None
         Rows that the first two look at; by default 5 for each cluster, at least 5,000.
     train_rows : int or None
@@ -139,18 +141,84 @@ def working_bytes(rows: int, dim: int, params: KMeansParams, workers: int) -> in
     return max(centers + runs, seeding + runs) + 4 * rows
 
 
-def fit(
-    points: Points,
-    params: KMeansParams,
-    *,
-    spherical: bool = False,
-    device: str = "auto",
-    seed: int,
-    engine: Engine,
-    budget: Budget,
-    scratch: Scratch,
-    progress: Progress,
-) -> KMeans:
+class FitOptions(TypedDict):
+    """What :func:`fit` is lent."""
+
+    spherical: bool
+    device: str
+    seed: int
+    engine: Engine
+    budget: Budget
+    scratch: Scratch
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where training begins.
+
+    Attributes
+    ----------
+    training : Points
+        The rows to train on.
+    centroids : ndarray of float32, shape (k, dim)
+        Seeds.
+    projection : Projection
+        Directions to compare rows in.
+    notes : tuple of str
+        What was sampled.
+    """
+
+    training: Points
+    centroids: NDArray[np.float32]
+    projection: Projection
+    notes: tuple[str, ...]
+
+
+def require_rows(points: Points, params: KMeansParams) -> None:
+    """Refuse fewer rows than clusters, and values too large to be squared.
+
+    Raises
+    ------
+    ParameterError
+        Naming what was found.
+    """
+    if params.k > points.count:
+        raise ParameterError(
+            f"-k {params.k:,} is more than the {points.count:,} rows",
+            hint=f"ask for at most {points.count:,} clusters",
+        )
+    if points.bound > _LARGEST_VALUE:
+        raise ParameterError(
+            f"the longest vector has norm {points.bound:.3g}, too large to be squared in float32",
+            hint="scale the vectors down, or use --metric cosine",
+        )
+
+
+def training_rows(
+    points: Points, params: KMeansParams, run: FitOptions
+) -> tuple[Points, tuple[str, ...]]:
+    """The rows to train on, all or a sample, and a note of it."""
+    if params.train_rows is None or params.train_rows >= points.count:
+        return points, ()
+    rows = sample_rows(points, params.train_rows, run["seed"], "train")
+    sample = Sample(points, rows, run["budget"], run["scratch"])
+    return sample, (f"trained on {sample.count:,} of {points.count:,} rows, drawn uniformly",)
+
+
+def begin(points: Points, params: KMeansParams, **run: Unpack[FitOptions]) -> Start:
+    """Check what is asked, and find the rows to train on and the seeds; see :func:`fit`."""
+    params.check()
+    require_rows(points, params)
+    run["budget"].require(44 * params.k * points.dim, f"k-means with k={params.k:,}")
+    training, notes = training_rows(points, params, run)
+    sample = training.take(sample_rows(training, _PROJECTION_ROWS, 0, "projection"))
+    projection = Projection.suited_to(sample, params.k)
+    seeds, seeded = _seed(training, params, projection, run)
+    return Start(training, seeds, projection, (*notes, *seeded))
+
+
+def fit(points: Points, params: KMeansParams, **run: Unpack[FitOptions]) -> KMeans:
     """Train k-means.
 
     Parameters
@@ -176,44 +244,30 @@ def fit(
         When the budget does not hold what has to be in memory.
     """
     params.check()
-    choice = choose_kernel(params.kernel, device)
-    if params.k > points.count:
-        raise ParameterError(
-            f"-k {params.k:,} is more than the {points.count:,} rows",
-            hint=f"ask for at most {points.count:,} clusters",
-        )
-    if points.bound > _LARGEST_VALUE:
-        raise ParameterError(
-            f"the longest vector has norm {points.bound:.3g}, too large to be squared in float32",
-            hint="scale the vectors down, or use --metric cosine",
-        )
-    budget.require(44 * params.k * points.dim, f"k-means with k={params.k:,}")
-    notes: list[str] = []
-    training = points
-    if params.train_rows is not None and params.train_rows < points.count:
-        rows = sample_rows(points, params.train_rows, seed, "train")
-        training = Sample(points, rows, budget, scratch)
-        notes.append(f"trained on {training.count:,} of {points.count:,} rows, drawn uniformly")
-    sample = training.take(sample_rows(training, _PROJECTION_ROWS, 0, "projection"))
-    projection = Projection.fit(sample).suited(params.k)
-    start = _seed(training, params, seed, projection, engine, budget, scratch, progress, notes)
-    kernel = make_kernel(choice, training, params.k, projection, engine, budget, scratch)
+    choice = choose_kernel(params.kernel, run["device"])
+    start = begin(points, params, **run)
+    training, budget, scratch = start.training, run["budget"], run["scratch"]
+    kernel = make_kernel(
+        choice, training, params.k, start.projection, run["engine"], budget, scratch
+    )
     held = training.rows * 4 < budget.left() // 2
     labels = RowStore(training.rows, 1, np.dtype(np.int32), None if held else scratch)
-    for run in training.runs():
-        labels.write(run[0], np.full((run[1] - run[0], 1), -1, np.int32))
+    for first, last in training.runs():
+        labels.write(first, np.full((last - first, 1), -1, np.int32))
     lloyd = Lloyd(
         training,
         kernel,
         labels,
-        spherical=spherical,
-        seed=seed,
-        engine=engine,
-        progress=progress,
+        spherical=run["spherical"],
+        seed=run["seed"],
+        engine=run["engine"],
+        progress=run["progress"],
     )
-    state = lloyd.run(start, params.iterations, params.tol)
+    state = lloyd.run(start.centroids, params.iterations, params.tol)
+    notes = start.notes
     if state.repaired:
-        notes.append(f"{state.repaired:,} empty clusters were given a new centroid while training")
+        repaired = f"{state.repaired:,} empty clusters were given a new centroid while training"
+        notes = (*notes, repaired)
     return KMeans(
         state.centroids,
         tuple(state.costs),
@@ -221,38 +275,30 @@ def fit(
         state.repaired,
         labels if training is points and kernel.certified else None,
         kernel.name,
-        tuple(notes),
+        notes,
     )
 
 
 def _seed(
-    points: Points,
-    params: KMeansParams,
-    seed: int,
-    projection: Projection,
-    engine: Engine,
-    budget: Budget,
-    scratch: Scratch,
-    progress: Progress,
-    notes: list[str],
-) -> NDArray[np.float32]:
+    points: Points, params: KMeansParams, projection: Projection, run: FitOptions
+) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """Seeds, and notes of what was not looked at."""
+    k, seed, engine, budget = params.k, run["seed"], run["engine"], run["budget"]
     if params.seeding == "random":
-        return seed_at_random(points, params.k, seed)
+        return seed_at_random(points, k, seed), ()
+    if params.seeding in ("k-means++", "greedy-k-means++"):
+        rows = max(k, params.seeding_rows or default_seeding_rows(k))
+        greedy = params.seeding == "greedy-k-means++"
+        note = f"{params.seeding} looked at {rows:,} of {points.count:,} rows, drawn uniformly"
+        centers = seed_by_sample(
+            points, k, rows, seed, projection, engine, budget, run["progress"], greedy=greedy
+        )
+        return centers, (note,) if rows < points.count else ()
+    lent = (points, k, seed, projection, engine, run["scratch"], budget, run["progress"])
     if params.seeding == "k-means||":
-        return seed_by_rounds(points, params.k, seed, projection, engine, scratch, budget, progress)
-    if params.seeding == "rs-k-means++":
-        centers, uniform = seed_by_rejection(
-            points, params.k, seed, projection, engine, scratch, budget, progress
-        )
-        if uniform:
-            notes.append(f"{uniform:,} seeds were drawn uniformly, no proposal being accepted")
-        return centers
-    rows = max(params.k, params.seeding_rows or default_seeding_rows(params.k))
-    if rows < points.count:
-        notes.append(
-            f"{params.seeding} looked at {rows:,} of {points.count:,} rows, drawn uniformly"
-        )
-    greedy = params.seeding == "greedy-k-means++"
-    return seed_by_sample(
-        points, params.k, rows, seed, projection, engine, budget, progress, greedy=greedy
-    )
+        return seed_by_rounds(*lent), ()
+    if params.seeding == "afk-mc2":
+        return seed_by_chains(*lent), ()
+    centers, uniform = seed_by_rejection(*lent)
+    note = f"{uniform:,} seeds were drawn uniformly, no proposal being accepted"
+    return centers, (note,) if uniform else ()

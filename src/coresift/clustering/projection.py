@@ -79,6 +79,13 @@ class Projection:
         shares = np.square(cloud @ exact).sum(axis=0).cumsum() / total
         return cls(origin, exact, skew, tuple(shares.tolist()))
 
+    @classmethod
+    def suited_to(cls, sample: NDArray[np.float32], k: int) -> Projection:
+        """Directions of a sample, shape (m, dim), that make a search among ``k`` rows fast."""
+        if k < 2 * _GRID[0] or sample.shape[1] < _LEAST_DIM:
+            return cls(sample.mean(axis=0, dtype=np.float64).astype(np.float32))
+        return cls.fit(sample).suited(k)
+
     def suited(self, k: int) -> Projection:
         """Choose how many directions make a search among ``k`` centroids fast.
 

@@ -10,27 +10,24 @@ what a batch accepts is thinned as in :mod:`coresift.clustering.plusplus`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from coresift.clustering.centers import Centers
 from coresift.clustering.distances import squared_distances
-from coresift.clustering.nearest import nearest
 from coresift.clustering.plusplus import thin
 from coresift.clustering.points import Points, sample_rows
 from coresift.clustering.projection import Projection
+from coresift.clustering.proposals import Proposals, distances, vectors_of
 from coresift.core import randomness
 from coresift.core.exact import Quantum
 from coresift.core.memory import Budget
 from coresift.core.progress import Progress
 from coresift.engine.base import Engine
-from coresift.io.store import RowStore, Scratch
+from coresift.io.store import Scratch
 
 _LEAST_BATCH = 512
 _BATCH_BYTES = 32 << 20
-_TASK = 2048
+_STEP = 2048
 # proposals for one center before it is drawn uniformly: the paper's second form
 _PATIENCE = 8192
 
@@ -69,7 +66,9 @@ def seed_by_rejection(
     """
     generator = randomness.generator(seed, "rs-k-means++")
     first = points.take(sample_rows(points, 1, seed, "seeding"))
-    proposals = _Proposals.of(points, first[0], engine, scratch, budget, progress)
+    mean = _mean(points, engine, progress)
+    floor = squared_distances(first, mean[None], np.zeros(1, np.int32))[0]
+    proposals = Proposals.around(points, mean, float(floor), engine, scratch, budget, progress)
     centers = np.empty((k, points.dim), np.float32)
     centers[0] = first[0]
     count, waited, uniform = 1, 0, 0
@@ -78,10 +77,10 @@ def seed_by_rejection(
         stage.advance(1)
         while count < k:
             size = min(largest, max(_LEAST_BATCH, 4 * count), max(1, _PATIENCE - waited))
-            rows, bound = proposals.draw(generator.random(size))
-            block = _vectors(points, rows)
-            distance = _distances(block, centers[:count], projection, engine)
-            maybe = np.flatnonzero(generator.random(size) * bound < distance)
+            rows, mass = proposals.draw(generator.random(size))
+            block = vectors_of(points, rows)
+            distance = distances(block, centers[:count], projection, engine)
+            maybe = np.flatnonzero(generator.random(size) * 2.0 * mass < distance)
             kept = thin(block, distance, maybe, generator.random(len(maybe)), k - count)
             waited = 0 if len(kept) else waited + size
             if waited >= _PATIENCE:
@@ -94,136 +93,14 @@ def seed_by_rejection(
     return centers, uniform
 
 
-def _vectors(points: Points, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Vectors of rows in any order, with repeats."""
-    found, place = np.unique(rows, return_inverse=True)
-    return points.take(found)[place]
-
-
-def _distances(
-    block: NDArray[np.float32],
-    centers: NDArray[np.float32],
-    projection: Projection,
-    engine: Engine,
-) -> NDArray[np.float64]:
-    """D^2 of each row of a block."""
-    prepared = Centers.prepare(centers, projection, engine)
-
-    def task(start: int) -> NDArray[np.float64]:
-        rows = block[start : start + _TASK]
-        return squared_distances(rows, centers, nearest(rows, prepared))
-
-    return np.concatenate(list(engine.map(task, range(0, len(block), _TASK))))
-
-
-@dataclass(frozen=True)
-class _Proposals:
-    """Rows with their masses |x|^2 + |c|^2, x shifted by the mean.
-
-    Attributes
-    ----------
-    kept : ndarray of int64, shape (count,)
-        Row ids, ascending.
-    norms : RowStore of float64, width 1
-        |x|^2 of each row, in units that add up exactly.
-    runs : list of tuple of int
-        Position, and place among the kept, of the first row of each run.
-    totals : ndarray of float64, shape (runs + 1,)
-        Units before each run, and of all.
-    unit : float
-        What a unit is.
-    floor : float
-        |c|^2.
-    """
-
-    kept: NDArray[np.int64]
-    norms: RowStore
-    runs: list[tuple[int, int, int]]
-    totals: NDArray[np.float64]
-    unit: float
-    floor: float
-
-    @classmethod
-    def of(
-        cls,
-        points: Points,
-        first: NDArray[np.float32],
-        engine: Engine,
-        scratch: Scratch,
-        budget: Budget,
-        progress: Progress,
-    ) -> _Proposals:
-        """Measure all rows, in two passes."""
-        mean = _mean(points, engine, progress)
-        place = None if points.rows * 8 < budget.left() // 4 else scratch
-        norms = RowStore(points.rows, 1, np.dtype(np.float64), place)
-        quantum = Quantum.covering(4.0 * points.bound**2, points.count)
-
-        def task(run: tuple[int, int]) -> tuple[int, float]:
-            rows, block = points.read(*run)
-            squared = squared_distances(block, mean[None], np.zeros(len(rows), np.int32))
-            units = quantum.round(squared)
-            norms.write(run[0], units[:, None])
-            return len(rows), float(units.sum())
-
-        found = []
-        with progress.stage("norms", points.rows) as stage:
-            for run, result in zip(points.runs(), engine.map(task, points.runs()), strict=True):
-                found.append(result)
-                stage.advance(run[1] - run[0])
-        counts = np.array([count for count, _ in found])
-        befores = np.cumsum(counts) - counts
-        runs = [
-            (run[0], int(before), int(count))
-            for run, before, count in zip(points.runs(), befores, counts, strict=True)
-        ]
-        totals = np.concatenate([[0.0], np.cumsum([units for _, units in found])])
-        own = squared_distances(first[None], mean[None], np.zeros(1, np.int32))
-        return cls(points.kept_rows(), norms, runs, totals, quantum.unit, float(own[0]))
-
-    def draw(self, at: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Rows drawn by their mass, and twice the mass: an upper bound of D^2.
-
-        Parameters
-        ----------
-        at : ndarray of float64, shape (m,)
-            Uniform numbers.
-        """
-        by_norm = self.totals[-1] * self.unit
-        total = by_norm + self.floor * len(self.kept)
-        where = at * total
-        place = np.empty(len(at), np.int64)
-        even = where >= by_norm
-        if even.any():
-            of_each = (where[even] - by_norm) / self.floor
-            place[even] = np.minimum(of_each.astype(np.int64), len(self.kept) - 1)
-        units = where / self.unit
-        inside = np.flatnonzero(~even)
-        run_of = np.searchsorted(self.totals[1:], units[inside], side="right")
-        norms = np.empty(len(at))
-        for run in np.unique(run_of):
-            some = inside[run_of == run]
-            start, before, count = self.runs[run]
-            masses = self.norms.read(start, start + count)[:, 0]
-            ends = self.totals[run] + np.cumsum(masses)
-            place[some] = before + np.searchsorted(ends, units[some], side="right")
-        befores = np.array([before for _, before, _ in self.runs])
-        run_of = np.searchsorted(befores, place, side="right") - 1
-        for run in np.unique(run_of):
-            some = np.flatnonzero(run_of == run)
-            start, before, count = self.runs[run]
-            norms[some] = self.norms.read(start, start + count)[place[some] - before, 0]
-        return self.kept[place], 2.0 * (norms * self.unit + self.floor)
-
-
 def _mean(points: Points, engine: Engine, progress: Progress) -> NDArray[np.float32]:
     quantum = Quantum.covering(points.bound, points.count)
 
     def task(run: tuple[int, int]) -> NDArray[np.float64]:
         _, block = points.read(*run)
         total = np.zeros(points.dim)
-        for start in range(0, len(block), _TASK):
-            total += quantum.round(block[start : start + _TASK]).sum(axis=0)
+        for start in range(0, len(block), _STEP):
+            total += quantum.round(block[start : start + _STEP]).sum(axis=0)
         return total
 
     total = np.zeros(points.dim)

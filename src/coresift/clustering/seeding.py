@@ -13,7 +13,7 @@ from coresift.core.memory import Budget
 from coresift.core.progress import Progress
 from coresift.engine.base import Engine
 
-SEEDINGS = ("k-means++", "greedy-k-means++", "rs-k-means++", "k-means||", "random")
+SEEDINGS = ("k-means++", "greedy-k-means++", "rs-k-means++", "afk-mc2", "k-means||", "random")
 _SAMPLE_PER_CENTER = 5
 _LEAST_SAMPLE = 5_000
 # what greedy k-means++ holds for each row: candidates ahead, the rows they are near to

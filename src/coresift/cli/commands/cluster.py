@@ -35,17 +35,17 @@ def _counts(_: click.Context, __: click.Parameter, value: Any) -> int | tuple[in
 @options.output_option("Directory to write.")
 @click.option(
     "--method",
-    type=click.Choice(["kmeans", "hierarchical"]),
+    type=click.Choice(["kmeans", "hierarchical", "bisecting", "minibatch"]),
     default="kmeans",
     show_default=True,
-    help="How to cluster: by k-means, or level by level, each on the centroids of the one below.",
+    help="How to cluster: by k-means; level by level, each on the centroids of the one below; by "
+    "splitting the costliest cluster in two; or by batches of rows in the order of the dump.",
 )
 @click.option(
     "--iterations",
     type=click.IntRange(min=0),
-    default=20,
-    show_default=True,
-    help="Most iterations of Lloyd's algorithm.",
+    help="Most iterations of Lloyd's algorithm, of each split for bisecting; most passes over the "
+    "rows for minibatch.  [default: 20; for minibatch 1]",
 )
 @click.option(
     "--tol",
@@ -56,12 +56,14 @@ def _counts(_: click.Context, __: click.Parameter, value: Any) -> int | tuple[in
 )
 @click.option(
     "--seeding",
-    type=click.Choice(["k-means++", "greedy-k-means++", "rs-k-means++", "k-means||", "random"]),
+    type=click.Choice(
+        ["k-means++", "greedy-k-means++", "rs-k-means++", "afk-mc2", "k-means||", "random"]
+    ),
     default="k-means++",
     show_default=True,
     help="Where to start: k-means++ on a sample of rows, greedy-k-means++ on it too (several "
     "candidates for each center; slower, and better), rs-k-means++ on all rows by rejection "
-    "sampling, k-means|| in passes over all, or random rows.",
+    "sampling, afk-mc2 by Markov chains, k-means|| in passes over all, or random rows.",
 )
 @click.option(
     "--seeding-rows",
@@ -83,6 +85,11 @@ def _counts(_: click.Context, __: click.Parameter, value: Any) -> int | tuple[in
     show_default=True,
     help="What finds the nearest centroids while training. Labels do not depend on it but for "
     "superkmeans; the last assignment is always exact.",
+)
+@click.option(
+    "--minibatch-rows",
+    type=click.IntRange(min=1),
+    help="Rows of a batch.  [default: 4 for each cluster, at least 4,096]",
 )
 @click.option(
     "--resamples",
