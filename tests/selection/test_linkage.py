@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coresift.io.store import Scratch
@@ -40,6 +40,7 @@ def graphs(draw: st.DrawFn) -> tuple[int, Graph]:
 
 @pytest.mark.parametrize("linkage", ["greedy", "semdedup", "components"])
 @pytest.mark.parametrize("limit", [16, 1 << 20])
+@settings(max_examples=60, deadline=None)
 @given(graphs(), st.integers(1, 40))
 def test_as_the_plainest_code(linkage: str, limit: int, case: tuple[int, Graph], step: int) -> None:
     count, pairs = case
