@@ -197,3 +197,10 @@ def test_too_small_a_budget_names_the_need() -> None:
             scratch=scratch,
             progress=Silent(),
         )
+
+
+def test_many_clusters_are_seeded_from_all_rows() -> None:
+    assert KMeansParams(k=4999).seeded_by == "k-means++"
+    assert KMeansParams(k=5000).seeded_by == "rs-k-means++"
+    assert KMeansParams(k=5000, seeding_rows=9000).seeded_by == "k-means++"
+    assert KMeansParams(k=5, seeding="random").seeded_by == "random"

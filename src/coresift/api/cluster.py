@@ -97,7 +97,7 @@ def cluster(
     method: str = "kmeans",
     iterations: int | None = None,
     tol: float = 1e-4,
-    seeding: str = "k-means++",
+    seeding: str | None = None,
     seeding_rows: int | None = None,
     train_rows: int | str | None = None,
     kernel: str = "auto",

@@ -16,6 +16,7 @@ from coresift.clustering.projection import Projection
 from coresift.clustering.rejection import seed_by_rejection
 from coresift.clustering.rounds import seed_by_rounds
 from coresift.clustering.seeding import (
+    LARGE_K,
     SEEDINGS,
     default_seeding_rows,
     seed_at_random,
@@ -43,9 +44,10 @@ class KMeansParams:
         Most iterations of Lloyd's algorithm.
     tol : float
         Stop when an iteration lowers the cost by less than this share of it.
-    seeding : str
+    seeding : str or None
         ``k-means++`` or ``greedy-k-means++`` (on a sample of rows), ``rs-k-means++``,
-        ``afk-mc2``, ``k-means||`` or ``random``.
+        ``afk-mc2``, ``k-means||`` or ``random``; None is k-means++, and from 5,000 clusters on
+        rs-k-means++, which needs no sample, unless ``seeding_rows`` says how large one is.
     seeding_rows : int or None
         Rows that the first two look at; by default 5 for each cluster, at least 5,000.
     train_rows : int or None
@@ -57,10 +59,18 @@ class KMeansParams:
     k: int
     iterations: int = 20
     tol: float = 1e-4
-    seeding: str = "k-means++"
+    seeding: str | None = None
     seeding_rows: int | None = None
     train_rows: int | None = None
     kernel: str = "auto"
+
+    @property
+    def seeded_by(self) -> str:
+        """The seeding that is used."""
+        if self.seeding is not None:
+            return self.seeding
+        large = self.k >= LARGE_K and self.seeding_rows is None
+        return "rs-k-means++" if large else "k-means++"
 
     def check(self) -> None:
         """Refuse values out of bounds.
@@ -80,7 +90,7 @@ class KMeansParams:
                 raise ParameterError(f"{name} {value} is not at least {least}")
         if not 0.0 <= self.tol < 1.0:
             raise ParameterError(f"--tol {self.tol:g} is not in [0, 1)")
-        if self.seeding not in SEEDINGS:
+        if self.seeded_by not in SEEDINGS:
             raise ParameterError(f"--seeding {self.seeding!r} is not one of {', '.join(SEEDINGS)}")
         if self.train_rows is not None and self.train_rows < self.k:
             raise ParameterError(
@@ -136,7 +146,7 @@ def working_bytes(rows: int, dim: int, params: KMeansParams, workers: int) -> in
     centers = 44 * params.k * dim
     runs = workers * ((64 << 20) + 24 * min(params.k, 8192) * dim)
     seeding = 0
-    if params.seeding in ("k-means++", "greedy-k-means++"):
+    if params.seeded_by in ("k-means++", "greedy-k-means++"):
         seeding = 4 * min(rows, params.seeding_rows or default_seeding_rows(params.k)) * dim
     return max(centers + runs, seeding + runs) + 4 * rows
 
@@ -284,20 +294,21 @@ def _seed(
 ) -> tuple[NDArray[np.float32], tuple[str, ...]]:
     """Seeds, and notes of what was not looked at."""
     k, seed, engine, budget = params.k, run["seed"], run["engine"], run["budget"]
-    if params.seeding == "random":
+    seeding = params.seeded_by
+    if seeding == "random":
         return seed_at_random(points, k, seed), ()
-    if params.seeding in ("k-means++", "greedy-k-means++"):
+    if seeding in ("k-means++", "greedy-k-means++"):
         rows = max(k, params.seeding_rows or default_seeding_rows(k))
-        greedy = params.seeding == "greedy-k-means++"
-        note = f"{params.seeding} looked at {rows:,} of {points.count:,} rows, drawn uniformly"
+        greedy = seeding == "greedy-k-means++"
+        note = f"{seeding} looked at {rows:,} of {points.count:,} rows, drawn uniformly"
         centers = seed_by_sample(
             points, k, rows, seed, projection, engine, budget, run["progress"], greedy=greedy
         )
         return centers, (note,) if rows < points.count else ()
     lent = (points, k, seed, projection, engine, run["scratch"], budget, run["progress"])
-    if params.seeding == "k-means||":
+    if seeding == "k-means||":
         return seed_by_rounds(*lent), ()
-    if params.seeding == "afk-mc2":
+    if seeding == "afk-mc2":
         return seed_by_chains(*lent), ()
     centers, uniform = seed_by_rejection(*lent)
     note = f"{uniform:,} seeds were drawn uniformly, no proposal being accepted"

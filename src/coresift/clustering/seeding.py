@@ -14,6 +14,8 @@ from coresift.core.progress import Progress
 from coresift.engine.base import Engine
 
 SEEDINGS = ("k-means++", "greedy-k-means++", "rs-k-means++", "afk-mc2", "k-means||", "random")
+# from here on a sample takes longer than rejection from all rows, and is worse
+LARGE_K = 5_000
 _SAMPLE_PER_CENTER = 5
 _LEAST_SAMPLE = 5_000
 # what greedy k-means++ holds for each row: candidates ahead, the rows they are near to

@@ -59,11 +59,10 @@ def _counts(_: click.Context, __: click.Parameter, value: Any) -> int | tuple[in
     type=click.Choice(
         ["k-means++", "greedy-k-means++", "rs-k-means++", "afk-mc2", "k-means||", "random"]
     ),
-    default="k-means++",
-    show_default=True,
     help="Where to start: k-means++ on a sample of rows, greedy-k-means++ on it too (several "
     "candidates for each center; slower, and better), rs-k-means++ on all rows by rejection "
-    "sampling, afk-mc2 by Markov chains, k-means|| in passes over all, or random rows.",
+    "sampling, afk-mc2 by Markov chains, k-means|| in passes over all, or random rows.  "
+    "[default: k-means++; rs-k-means++ from 5,000 clusters]",
 )
 @click.option(
     "--seeding-rows",
