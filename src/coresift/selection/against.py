@@ -20,7 +20,7 @@ _ROW_BYTES = 60
 def select(data: Data, params: DedupParams, context: Context) -> Selection:
     """Keep the rows that are near no row of ``params.against``, each with weight 1."""
     other = data.other(params.against or "", "--against")
-    mine, theirs = Layout.of(data, None), Layout.of(other, None)
+    mine, theirs = Layout.whole(data), Layout.whole(other)
     context.budget.require((mine.count + theirs.count) * _ROW_BYTES, "comparing two dumps")
     radius = Radius.of(params.threshold, params.epsilon, data.cosine)
     space, tests = mine.space(data, radius.unit, context), theirs.space(other, radius.unit, context)
@@ -51,9 +51,11 @@ def select(data: Data, params: DedupParams, context: Context) -> Selection:
     dropped = None
     if params.pairs is not None:
         shown = radius.shown(closeness[gone])
-        dropped = Dropped(mine.rows[gone], theirs.rows[nearest[gone]], *shown)
+        dropped = Dropped(
+            mine.rows[gone].astype(np.int64), theirs.rows[nearest[gone]].astype(np.int64), *shown
+        )
     return Selection(
-        mine.rows[stays],
+        mine.rows[stays].astype(np.int64),
         np.ones(len(stays)),
         mine.count,
         resolved={"dropped": len(gone), "groups": len(np.unique(nearest[gone]))},

@@ -10,12 +10,14 @@ are by default found whatever their clusters, and a row is dropped only for one 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coresift.core.errors import InputError, ParameterError
+from coresift.core.index import Index
 from coresift.core.selection import Dropped, Selection
 from coresift.core.size import Size
 from coresift.io.store import GrowingStore
@@ -32,7 +34,8 @@ from coresift.selection.recall import Recall
 from coresift.selection.space import Space, closeness_between
 from coresift.selection.threshold import Linked, floors, leaving
 
-_ROW_BYTES = 100
+# of a row: where it lies, its rank, what it stands behind, and itself in the result
+_ROW_BYTES, _SORTED_ROW_BYTES = 48, 88
 _CHUNK = 8192
 
 
@@ -51,16 +54,23 @@ def select(data: Data, size: Size | None, params: DedupParams, context: Context)
         raise ParameterError(
             "--probe is about clusters, and there are none", hint="add --clusters DIR"
         )
-    layout = Layout.of(data, clustering)
-    context.budget.require(layout.count * _ROW_BYTES, f"deduplicating {layout.count:,} rows")
-    rank = _ranks(data, layout, params)
+    rows = data.rows if clustering is None else clustering.rows
+    context.budget.require(
+        rows * (_ROW_BYTES if params.keep == "first" else _SORTED_ROW_BYTES),
+        f"deduplicating {rows:,} rows",
+    )
+    if clustering is None:
+        layout = Layout.whole(data)
+    else:
+        layout = Layout.by_cluster(data, clustering, params.keep in ("closest", "farthest"))
+    order = _Order.of(data, layout, params)
     radius = Radius.of(params.threshold, params.epsilon, data.cosine)
     space = layout.space(data, radius.unit, context)
     centroids = None if clustering is None else clustering.centroids
     clusters = Clusters(layout.starts, centroids, data.cosine)
     probe: int | Literal["all"] = "all" if params.probe == "all" else int(params.probe)
     search = Search(space, clusters, probe, context.engine, context.progress)
-    work = _Work(search, rank, params.linkage, Recall(layout.rows, context.seed), context)
+    work = _Work(search, order, params.linkage, Recall(layout.rows, context.seed), context)
     resolved: dict[str, float | int | str] = {}
     if params.target is None:
         kept = work.kept(radius)
@@ -69,47 +79,66 @@ def select(data: Data, size: Size | None, params: DedupParams, context: Context)
         radius, kept = work.leaving(target)
         resolved["threshold"] = radius.least
     notes = [*layout.notes, *work.notes(radius, resolved)]
-    stays = kept == np.arange(layout.count)
+    stays = kept == np.arange(layout.count, dtype=kept.dtype)
     gone = np.flatnonzero(~stays)
     resolved |= {"dropped": len(gone), "groups": len(np.unique(kept[gone]))}
-    position = np.empty_like(rank)
-    position[rank] = np.arange(layout.count)
-    chosen = layout.rows[position[stays]]
-    weight = np.bincount(kept, minlength=layout.count)[stays].astype(np.float64)
-    order = np.argsort(chosen)
     dropped = None
     if params.pairs is not None:
-        ends = np.stack([position[gone], position[kept[gone]]])
+        ends = np.stack([order.position[gone], order.position[kept[gone]]]).astype(np.int64)
         dropped = _dropped(space, layout, ends, radius)
+    weight = np.ones(layout.count)
+    np.add.at(weight, kept[gone], 1.0)
+    chosen, weight = layout.rows[order.position[stays]].astype(np.int64), weight[stays]
+    if params.keep != "first":
+        ascending = np.argsort(chosen)
+        chosen, weight = chosen[ascending], weight[ascending]
     return Selection(
-        chosen[order],
-        weight[order],
-        layout.count,
-        resolved=resolved,
-        notes=tuple(notes),
-        dropped=dropped,
+        chosen, weight, layout.count, resolved=resolved, notes=tuple(notes), dropped=dropped
     )
 
 
-def _ranks(data: Data, layout: Layout, params: DedupParams) -> NDArray[np.int64]:
-    """Rank of each position's row among those to keep: 0 is the best; ties go to the first."""
-    key: NDArray[np.floating] | None = None
-    if params.score is not None:
-        key = -_scores(data, params.score, layout.rows)
-    elif params.keep != "first":
-        if layout.distance is None:
+@dataclass(frozen=True)
+class _Order:
+    """Which rows to keep rather than others: 0 is the best; ties go to the first in the dump.
+
+    Attributes
+    ----------
+    rank : ndarray of int, shape (n,)
+        Of the row at each position.
+    position : ndarray of int, shape (n,)
+        Of each rank.
+    """
+
+    rank: Index
+    position: Index
+
+    @classmethod
+    def of(cls, data: Data, layout: Layout, params: DedupParams) -> _Order:
+        """By the order of the dump, by distance or by score."""
+        kind = layout.rows.dtype
+        if params.keep == "first":
+            if layout.count == data.rows:
+                return cls(layout.rows, layout.place)
+            there = layout.place >= 0
+            dense = np.cumsum(there, dtype=kind) - 1
+            return cls(dense[layout.rows], layout.place[there])
+        key: NDArray[np.floating]
+        if params.score is not None:
+            key = -_scores(data, params.score, layout.rows)
+        elif layout.distance is None:
             raise ParameterError(
                 f"--keep {params.keep} is about centroids, and there are none",
                 hint="add --clusters DIR",
             )
-        key = layout.distance if params.keep == "closest" else -layout.distance
-    order = np.argsort(layout.rows) if key is None else np.lexsort((layout.rows, key))
-    rank = np.empty(layout.count, np.int64)
-    rank[order] = np.arange(layout.count)
-    return rank
+        else:
+            key = layout.distance if params.keep == "closest" else -layout.distance
+        position = np.lexsort((layout.rows, key)).astype(kind)
+        rank = np.empty(layout.count, kind)
+        rank[position] = np.arange(layout.count, dtype=kind)
+        return cls(rank, position)
 
 
-def _scores(data: Data, text: str, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+def _scores(data: Data, text: str, rows: Index) -> NDArray[np.float64]:
     """Score of each of some rows, by position."""
     column = data.column(text, "--keep best:")
     scores = np.full(data.rows, np.nan)
@@ -137,25 +166,25 @@ class _Work:
     def __init__(
         self,
         search: Search,
-        rank: NDArray[np.int64],
+        order: _Order,
         linkage: str,
         recall: Recall,
         context: Context,
     ) -> None:
         self._search = search
-        self._rank = rank
+        self._rank = order.rank
         self._linkage = linkage
         self._recall = recall
         self._context = context
 
-    def kept(self, radius: Radius) -> NDArray[np.int64]:
+    def kept(self, radius: Radius) -> Index:
         """Rank of the row that each rank stands behind."""
         linkage = self._new()
         for late, early, _ in self._pairs(radius, measured=False):
             linkage.add(late, early)
         return linkage.kept()
 
-    def leaving(self, target: int) -> tuple[Radius, NDArray[np.int64]]:
+    def leaving(self, target: int) -> tuple[Radius, Index]:
         """Find the radius that leaves ``target`` rows, and the same for it."""
         context = self._context
         found = leaving(
@@ -208,4 +237,5 @@ def _dropped(space: Space, layout: Layout, ends: NDArray[np.int64], radius: Radi
     for start in range(0, len(row), _CHUNK):
         part = slice(start, start + _CHUNK)
         values[part] = closeness_between(space, row[part], other[part], radius)
-    return Dropped(layout.rows[row], layout.rows[other], *radius.shown(values))
+    kept = layout.rows[other].astype(np.int64)
+    return Dropped(layout.rows[row].astype(np.int64), kept, *radius.shown(values))

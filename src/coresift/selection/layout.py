@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coresift.clustering.saved import SavedClustering
+from coresift.core.index import Index, index_type
 from coresift.io.store import RowStore
 from coresift.selection.base import Context, Data
 from coresift.selection.space import Space
@@ -23,39 +24,57 @@ class Layout:
 
     Attributes
     ----------
-    rows : ndarray of int64, shape (n,)
+    rows : ndarray of int32 or int64, shape (n,)
         Row id at each position; ascending within a cluster.
+    place : ndarray of int32 or int64, shape (rows of the dump,)
+        Position of each row; -1 where there is none.
     starts : ndarray of int64, shape (k + 1,)
         Position at which each cluster starts; the last is n.
     distance : ndarray of float32, shape (n,), or None
-        Distance of each position's row to its centroid; None without a clustering, where all
-        rows are one cluster.
+        Distance of each position's row to its centroid, where that was asked for.
     notes : tuple of str
         What was left out, or could not be checked.
     """
 
-    rows: NDArray[np.int64]
+    rows: Index
+    place: Index
     starts: NDArray[np.int64]
     distance: NDArray[np.float32] | None
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, data: Data, clustering: SavedClustering | None) -> Layout:
-        """All candidates of a dump, by cluster where there is a clustering."""
-        if clustering is None:
-            candidates = data.candidates
-            kept = candidates.kept
-            rows = np.arange(data.rows) if kept is None else np.flatnonzero(kept)
-            return cls(rows, np.array([0, len(rows)]), None, candidates.notes)
-        parts = list(clustering.assignments())
-        cluster = np.concatenate([part.cluster for part in parts])
-        order = np.argsort(cluster, kind="stable")
-        starts = np.concatenate([[0], np.cumsum(np.bincount(cluster, minlength=clustering.k))])
-        return cls(
-            np.concatenate([part.row for part in parts])[order],
-            starts.astype(np.int64),
-            np.concatenate([part.distance for part in parts])[order],
-        )
+    def whole(cls, data: Data) -> Layout:
+        """All candidates as one cluster, in the order of the dump."""
+        candidates = data.candidates
+        kind = index_type(data.rows)
+        rows: Index = np.arange(data.rows, dtype=kind)
+        place = rows
+        if candidates.kept is not None:
+            rows = rows[candidates.kept]
+            place = np.full(data.rows, -1, kind)
+            place[rows] = np.arange(len(rows), dtype=kind)
+        return cls(rows, place, np.array([0, len(rows)]), None, candidates.notes)
+
+    @classmethod
+    def by_cluster(cls, data: Data, clustering: SavedClustering, distances: bool) -> Layout:
+        """All rows of a clustering, cluster by cluster."""
+        kind = index_type(data.rows)
+        starts = np.concatenate([[0], np.cumsum(clustering.size)]).astype(np.int64)
+        rows: Index = np.empty(clustering.rows, kind)
+        place: Index = np.full(data.rows, -1, kind)
+        distance = np.empty(clustering.rows, np.float32) if distances else None
+        free = starts[:-1].copy()
+        for part in clustering.assignments():
+            order = np.argsort(part.cluster, kind="stable")
+            counts = np.bincount(part.cluster, minlength=clustering.k)
+            before = np.repeat(free - (np.cumsum(counts) - counts), counts)
+            position = before + np.arange(len(order))
+            rows[position] = part.row[order]
+            place[part.row[order]] = position
+            if distance is not None:
+                distance[position] = part.distance[order]
+            free += counts
+        return cls(rows, place, starts, distance)
 
     @property
     def count(self) -> int:
@@ -74,15 +93,13 @@ class Layout:
         context : Context
             The run's resources.
         """
-        place = np.full(data.rows, -1, np.int64)
-        place[self.rows] = np.arange(self.count)
         held = 4 * self.count * (data.dim + _WIDEST) + _WORK_BYTES * context.engine.workers
         scratch = None if held <= context.budget.left() else context.scratch
         store = RowStore(self.count, data.dim, np.dtype(np.float32), scratch)
         norms: list[tuple[float, float, int]] = []
 
         def task(rows: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
-            position = place[rows]
+            position = self.place[rows].astype(np.int64)
             wanted = np.flatnonzero(position >= 0)
             if not len(wanted):
                 return

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from coresift.core.index import Index, index_type
 from coresift.io.store import GrowingStore, Scratch
 
-_PAIR = np.dtype([("late", np.int64), ("early", np.int64)])
 _UNDECIDED, _KEPT, _DROPPED = 0, 1, 2
 _LEAST_MERGED = 1 << 20
 
@@ -23,10 +23,10 @@ _LEAST_MERGED = 1 << 20
 class Linkage(Protocol):
     """What makes a group of duplicates."""
 
-    def add(self, late: NDArray[np.int64], early: NDArray[np.int64]) -> None:
+    def add(self, late: Index, early: Index) -> None:
         """Take in pairs: ranks of the worse and of the better row."""
 
-    def kept(self) -> NDArray[np.int64]:
+    def kept(self) -> Index:
         """Rank of the kept row that each row stands behind: its own where it is kept."""
 
 
@@ -43,13 +43,13 @@ class SemDeDup:
     """
 
     def __init__(self, count: int) -> None:
-        self.best = np.arange(count)
+        self.best: Index = np.arange(count, dtype=index_type(count))
 
-    def add(self, late: NDArray[np.int64], early: NDArray[np.int64]) -> None:
+    def add(self, late: Index, early: Index) -> None:
         """Take in pairs: ranks of the worse and of the better row."""
-        np.minimum.at(self.best, late, early)
+        np.minimum.at(self.best, late, early.astype(self.best.dtype, copy=False))
 
-    def kept(self) -> NDArray[np.int64]:
+    def kept(self) -> Index:
         """Rank of the kept row that each row stands behind: its own where it is kept."""
         found = self.best
         while True:
@@ -69,11 +69,11 @@ class Components:
     """
 
     def __init__(self, count: int) -> None:
-        self._best = np.arange(count)
-        self._held: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+        self._best: Index = np.arange(count, dtype=index_type(count))
+        self._held: list[tuple[Index, Index]] = []
         self._pairs = 0
 
-    def add(self, late: NDArray[np.int64], early: NDArray[np.int64]) -> None:
+    def add(self, late: Index, early: Index) -> None:
         """Take in pairs: ranks of the worse and of the better row."""
         self._held.append((late, early))
         self._pairs += len(late)
@@ -81,7 +81,7 @@ class Components:
         if self._pairs > max(_LEAST_MERGED, len(self._best)):
             self._merge()
 
-    def kept(self) -> NDArray[np.int64]:
+    def kept(self) -> Index:
         """Rank of the kept row that each row stands behind: its own where it is kept."""
         self._merge()
         return self._best
@@ -94,8 +94,8 @@ class Components:
         self._held, self._pairs = [], 0
         graph = coo_array((np.ones(len(late), np.bool_), (late, early)), (count, count))
         groups, label = connected_components(graph, directed=False)
-        best = np.full(groups, count)
-        np.minimum.at(best, label, np.arange(count))
+        best = np.full(groups, count, self._best.dtype)
+        np.minimum.at(best, label, np.arange(count, dtype=best.dtype))
         self._best = best[label[self._best]]
 
 
@@ -116,17 +116,21 @@ class Greedy:
     """
 
     def __init__(self, count: int, limit: int, scratch: Scratch) -> None:
-        self._best = np.arange(count)
+        kind = index_type(count)
+        self._best: Index = np.arange(count, dtype=kind)
+        self._kind = np.dtype([("late", kind), ("early", kind)])
         self._limit = limit
         self._scratch = scratch
-        self._pairs = GrowingStore(_PAIR, limit, scratch)
+        self._pairs = GrowingStore(self._kind, limit, scratch)
 
-    def add(self, late: NDArray[np.int64], early: NDArray[np.int64]) -> None:
+    def add(self, late: Index, early: Index) -> None:
         """Take in pairs: ranks of the worse and of the better row."""
-        np.minimum.at(self._best, late, early)
-        self._pairs.append(_packed(late, early))
+        np.minimum.at(self._best, late, early.astype(self._best.dtype, copy=False))
+        packed = np.empty(len(late), self._kind)
+        packed["late"], packed["early"] = late, early
+        self._pairs.append(packed)
 
-    def kept(self) -> NDArray[np.int64]:
+    def kept(self) -> Index:
         """Rank of the kept row that each row stands behind: its own where it is kept.
 
         Where the best duplicate of a row has none itself, the row is decided by it; few rows
@@ -137,10 +141,10 @@ class Greedy:
         pairs = self._pairs
         while True:
             undecided = state == _UNDECIDED
-            free = best == np.arange(len(best))
+            free = best == np.arange(len(best), dtype=best.dtype)
             state[undecided & free] = _KEPT
             state[undecided & ~free & (state[best] == _KEPT)] = _DROPPED
-            left = GrowingStore(_PAIR, self._limit, self._scratch)
+            left = GrowingStore(self._kind, self._limit, self._scratch)
             for block in pairs.blocks():
                 late, early = state[block["late"]], state[block["early"]]
                 left.append(block[(late == _UNDECIDED) & (early != _DROPPED)])
@@ -154,10 +158,8 @@ class Greedy:
         self._walk(pairs, state, open_rows)
         return best
 
-    def _walk(
-        self, pairs: GrowingStore, state: NDArray[np.int8], open_rows: NDArray[np.int64]
-    ) -> None:
-        held = np.concatenate([np.empty(0, _PAIR), *pairs.blocks()])
+    def _walk(self, pairs: GrowingStore, state: NDArray[np.int8], open_rows: Index) -> None:
+        held = np.concatenate([np.empty(0, self._kind), *pairs.blocks()])
         held = held[np.lexsort((held["early"], held["late"]))]
         bounds = np.searchsorted(held["late"], open_rows, side="left").tolist()
         early = held["early"].tolist()
@@ -169,9 +171,3 @@ class Greedy:
                 kept[row] = None
             else:
                 self._best[row] = found
-
-
-def _packed(late: NDArray[np.int64], early: NDArray[np.int64]) -> NDArray[np.void]:
-    packed = np.empty(len(late), _PAIR)
-    packed["late"], packed["early"] = late, early
-    return packed

@@ -8,12 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coresift.core import randomness
+from coresift.core.index import Index
+from coresift.core.smallest import Smallest
 from coresift.engine.base import Engine
 from coresift.selection.closeness import Radius
 from coresift.selection.pairs import Pairs, near
 from coresift.selection.space import TILE, Space
 
 SAMPLE = 1000
+_CHUNK = 1 << 20
 
 
 class Recall:
@@ -21,16 +24,20 @@ class Recall:
 
     Parameters
     ----------
-    rows : ndarray of int64, shape (n,)
+    rows : ndarray of int, shape (n,)
         Row id of each position.
     seed : int
         The run's seed.
     """
 
-    def __init__(self, rows: NDArray[np.int64], seed: int) -> None:
+    def __init__(self, rows: Index, seed: int) -> None:
         self._count = len(rows)
-        keys = randomness.bits(seed, "recall", rows)
-        self.sample = np.sort(np.argsort(keys, kind="stable")[:SAMPLE])
+        smallest = Smallest(SAMPLE)
+        for start in range(0, self._count, _CHUNK):
+            ids = rows[start : start + _CHUNK].astype(np.int64)
+            positions = np.arange(start, start + len(ids))
+            smallest.add(randomness.bits(seed, "recall", ids), positions)
+        self.sample = np.sort(smallest.result()[1])
         self._sampled = np.zeros(self._count, np.bool_)
         self._sampled[self.sample] = True
         self._found: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []

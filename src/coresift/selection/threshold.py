@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coresift.core.errors import ParameterError
+from coresift.core.index import Index
 from coresift.engine.base import Engine
 from coresift.io.store import GrowingStore
 from coresift.selection.closeness import Radius
@@ -20,7 +21,7 @@ _MOST_VALUES = 1 << 20
 _SPARE = 0.9
 _PAIR = np.dtype([("late", np.int64), ("early", np.int64), ("close", np.float64)])
 
-Linked = Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]]
+Linked = Iterator[tuple[Index, Index, NDArray[np.float64]]]
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,12 @@ class Found:
     ----------
     least : float
         Cosine similarity.
-    kept : ndarray of int64, shape (n,)
+    kept : ndarray of int, shape (n,)
         See :meth:`Linkage.kept`.
     """
 
     least: float
-    kept: NDArray[np.int64]
+    kept: Index
 
 
 def leaving(
@@ -122,15 +123,15 @@ def _between(pairs: GrowingStore, low: float, high: float) -> NDArray[np.float64
     return values
 
 
-def _kept(pairs: GrowingStore, least: float, linkage: Linkage) -> NDArray[np.int64]:
+def _kept(pairs: GrowingStore, least: float, linkage: Linkage) -> Index:
     for block in pairs.blocks():
         near = block[block["close"] >= least]
         linkage.add(near["late"].copy(), near["early"].copy())
     return linkage.kept()
 
 
-def _left(kept: NDArray[np.int64]) -> int:
-    return int(np.count_nonzero(kept == np.arange(len(kept))))
+def _left(kept: Index) -> int:
+    return int(np.count_nonzero(kept == np.arange(len(kept), dtype=kept.dtype)))
 
 
 def floors(space: Space, sample: NDArray[np.int64], target: int, engine: Engine) -> list[float]:
