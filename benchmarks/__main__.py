@@ -7,6 +7,7 @@ from benchmarks import (
     dedup,
     longtail,
     memory,
+    scale,
     seeding,
     select,
     startup,
@@ -14,5 +15,16 @@ from benchmarks import (
     variance,
 )
 
-for module in (startup, select, cluster, time_to_cost, memory, variance, longtail, seeding, dedup):
+for module in (
+    startup,
+    select,
+    cluster,
+    time_to_cost,
+    memory,
+    variance,
+    longtail,
+    seeding,
+    dedup,
+    scale,
+):
     module.main()
