@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Unpack
 
-from coresift.api.run import CommonOptions, Paths, Run
+from coresift.api.run import RESUMED, CommonOptions, Paths, Run
 from coresift.clustering.assign import Assigning
 from coresift.clustering.bisecting import fit_bisecting
 from coresift.clustering.hierarchical import HierarchyParams, Level, fit_levels
@@ -26,7 +26,7 @@ from coresift.io.dump import Dump
 from coresift.io.provenance import Provenance
 from coresift.io.subset import output_columns, subset_bytes
 from coresift.io.target import Target
-from coresift.io.vectors import Vectors, ingest
+from coresift.io.vectors import Vectors
 from coresift.io.writer import write_manifest
 
 METHODS = ("kmeans", "hierarchical", "bisecting", "minibatch")
@@ -108,6 +108,8 @@ def cluster(
     columns: Sequence[str] | None = None,
     prefix: str = "",
     overwrite: bool = False,
+    resume: bool = False,
+    keep_scratch: bool = False,
     **common: Unpack[CommonOptions],
 ) -> ClusterResult:
     """Cluster the rows of a dump and write the clustering.
@@ -135,6 +137,11 @@ def cluster(
         Put before ``row`` and ``cluster`` in the representatives.
     overwrite : bool
         Replace an earlier result.
+    resume : bool
+        Go on from where the same call was interrupted; until it is done, what that takes is kept
+        in the scratch folder.
+    keep_scratch : bool
+        Leave the decoded vectors in the scratch folder, for the next command on this dump.
     **common
         Options that every verb takes, see :class:`~coresift.api.run.CommonOptions`.
 
@@ -179,12 +186,18 @@ def cluster(
                 hint="give -o a name without .parquet",
             )
         target.require_room(dump.rows * 16 + 4 * k * dim + subset_bytes(dump, held, k))
+        provenance = Provenance(
+            command="cluster",
+            method=method,
+            params=_told(params, hierarchy, minibatch_rows),
+            output=shape,
+            **run.input_provenance(dump),
+        )
+        resumed = run.resume(provenance) if resume else False
         with target:
             with run.clock.stage("read"):
                 reserve = working_bytes(dump.rows, dim, params, run.engine.workers)
-                vectors = ingest(
-                    dump, run.engine, run.budget, run.scratch, run.progress, reserve=reserve
-                )
+                vectors = run.vectors(dump, reserve=reserve, keep=keep_scratch)
             with run.clock.stage("train"):
                 lent = FitOptions(
                     spherical=run.options.metric == "cosine",
@@ -204,16 +217,10 @@ def cluster(
                     model = fit_minibatch(vectors, params, minibatch_rows, **lent)
                 else:
                     model = fit(vectors, params, **lent)
-            notes = _notes(vectors, model)
-            provenance = Provenance(
-                command="cluster",
-                method=method,
-                params=_told(params, hierarchy, minibatch_rows),
-                output=shape,
-                notes=list(notes),
-                **run.input_provenance(dump),
-            )
-            return _write(run, dump, vectors, model, levels, target, held, prefix, provenance)
+            provenance = replace(provenance, notes=list(_notes(vectors, model)))
+            result = _write(run, dump, vectors, model, levels, target, held, prefix, provenance)
+        run.finish()
+        return replace(result, notes=(*result.notes, RESUMED)) if resumed else result
 
 
 def _write(
@@ -227,7 +234,8 @@ def _write(
     prefix: str,
     provenance: Provenance,
 ) -> ClusterResult:
-    totals = Assigning(vectors, model.centroids, model.labels, run.engine, run.progress)
+    scratch = run.scratch.step("assign")
+    totals = Assigning(vectors, model.centroids, model.labels, run.engine, run.progress, scratch)
     with run.clock.stage("write"):
         write_assignments(target.staging, _timed(run, totals), provenance)
         write_centroids(target.staging, model.centroids, totals, levels, provenance)
@@ -248,7 +256,7 @@ def _write(
     if empty:
         few = ": there are fewer distinct vectors than -k"
         notes.append(f"{empty:,} clusters are empty{few if provenance.method == 'kmeans' else ''}")
-    spilled = [] if vectors.resident else [_SPILLED]
+    spilled = [] if vectors.resident or run.scratch.keeps else [_SPILLED]
     result = ClusterResult(
         rows=vectors.count,
         dim=vectors.dim,

@@ -21,7 +21,7 @@ from coresift.evaluation.probe import probe, training_bytes
 from coresift.evaluation.subset import SubsetFile
 from coresift.io.dump import Dump, InputOptions
 from coresift.io.provenance import Provenance
-from coresift.io.vectors import Vectors, ingest
+from coresift.io.vectors import Vectors
 
 _INHERITED = ("embedding", "embedding_dtype", "where", "metric", "invalid")
 # What a run of rows takes while it is worked on, by a worker.
@@ -94,6 +94,7 @@ def evaluate(
     label: str | None = None,
     repeats: int = 5,
     sample: int | None = None,
+    keep_scratch: bool = False,
     **common: Unpack[CommonOptions],
 ) -> Evaluation:
     """Measure how well a subset stands for the whole, beside uniform subsets of its size.
@@ -117,6 +118,8 @@ def evaluate(
         Uniform subsets to compare with.
     sample : int, optional
         Measure coverage from so many rows, drawn uniformly; from all by default.
+    keep_scratch : bool
+        Leave the decoded vectors in the scratch folder, for the next command on this dump.
     **common
         Options that every verb takes, see :class:`~coresift.api.run.CommonOptions`.
 
@@ -150,7 +153,9 @@ def evaluate(
             clustering: SavedClustering | None = given
         else:
             clustering = _selected_with(dump, chosen.provenance, notes)
-        sets, vectors = _row_sets(run, dump, chosen, repeats, notes, probed=label is not None)
+        sets, vectors = _row_sets(
+            run, dump, chosen, repeats, notes, probed=label is not None, keep=keep_scratch
+        )
         if clustering is not None and clustering.rows != vectors.count:
             raise MismatchError(
                 f"{clustering.path}: {clustering.rows:,} rows are clustered, expected the "
@@ -271,7 +276,14 @@ def _selected_with(
 
 
 def _row_sets(
-    run: Run, dump: Dump, chosen: SubsetFile, repeats: int, notes: list[str], *, probed: bool
+    run: Run,
+    dump: Dump,
+    chosen: SubsetFile,
+    repeats: int,
+    notes: list[str],
+    *,
+    probed: bool,
+    keep: bool,
 ) -> tuple[list[RowSet], Vectors]:
     """Vectors of the full data; the subset, and uniform subsets of its size."""
     held = _ROW_BYTES * dump.rows + _SET_ROW_BYTES * chosen.dump.rows * (1 + repeats)
@@ -280,7 +292,7 @@ def _row_sets(
     if probed:
         reserve += training_bytes(dump.rows, dump.embedding.dim, run.budget)
     with run.clock.stage("read"):
-        vectors = ingest(dump, run.engine, run.budget, run.scratch, run.progress, reserve=reserve)
+        vectors = run.vectors(dump, reserve=reserve, keep=keep)
         subset = chosen.read(vectors, dump.source)
         size = len(subset.rows)
         drawn = [RowSet.uniform(vectors, size, run.seed, index) for index in range(repeats)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -19,12 +21,20 @@ from coresift.core.size import parse_bytes
 from coresift.engine.base import Engine
 from coresift.engine.local import LocalEngine
 from coresift.io.dump import BATCH_BYTES, RUN_BYTES, Dump, InputOptions, open_dump
+from coresift.io.journal import Journal
+from coresift.io.provenance import Provenance
 from coresift.io.store import Scratch
+from coresift.io.vectors import Vectors, ingest
 
 # of the budget, for the batch of one worker: it is held encoded, decoded and widened
 _BATCH_SHARE = 64
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+# what decides the vectors of a dump, beside its fingerprint and the column
+_OF_VECTORS = ("embedding_dtype", "where", "metric", "invalid")
+
+RESUMED = "went on from where an earlier run was interrupted"
 
 _CHOICES = {
     "metric": ("l2", "cosine"),
@@ -152,7 +162,8 @@ class Run:
             raise ParameterError(f"--batch-rows {self._batch_rows} is not at least 1")
         memory = given.get("memory")
         self.budget = Budget(parse_bytes(memory)) if memory is not None else Budget.default()
-        self.scratch = Scratch(given.get("scratch"))
+        self._folder: str | os.PathLike[str] | None = given.get("scratch")
+        self.scratch = Scratch(self._folder)
         self.clock = Clock()
         self._stack = ExitStack()
 
@@ -164,6 +175,48 @@ class Run:
         dump.batch_bytes = max(1 << 19, min(BATCH_BYTES, share))
         dump.run_bytes = max(1 << 22, min(RUN_BYTES, 2 * share))
         return dump
+
+    def resume(self, provenance: Provenance) -> bool:
+        """Remember from here on what is done; return whether an interrupted run left something.
+
+        Raises
+        ------
+        ResourceError
+            When the same command is running.
+        """
+        journal = Journal.open(self._folder, provenance.key)
+        self.scratch = self._stack.enter_context(journal)
+        return journal.begun
+
+    def finish(self) -> None:
+        """Forget how the result was reached: it is there."""
+        if isinstance(self.scratch, Journal):
+            self.scratch.remove()
+
+    def vectors(self, dump: Dump, *, reserve: int, keep: bool) -> Vectors:
+        """Decode and check every vector, or take them as another command left them.
+
+        Parameters
+        ----------
+        dump : Dump
+            What to read.
+        reserve : int
+            Bytes to leave for the work that follows.
+        keep : bool
+            Whether they are left in the scratch folder for other commands.
+
+        Raises
+        ------
+        CoresiftError
+            See :func:`coresift.io.vectors.ingest`; when another command is using them.
+        """
+        scratch = self.scratch
+        if keep:
+            options = [getattr(dump.options, name) for name in _OF_VECTORS]
+            names = [dump.fingerprint.digest, dump.embedding.name, *options]
+            key = hashlib.sha256(json.dumps(names).encode()).hexdigest()[:32]
+            scratch = self._stack.enter_context(Journal.open(self._folder, f"vectors-{key}"))
+        return ingest(dump, self.engine, self.budget, scratch, self.progress, reserve=reserve)
 
     def report(self) -> dict[str, Any]:
         """Measured cost of the run: ``seconds`` by stage and ``peak_rss_bytes``."""

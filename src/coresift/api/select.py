@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
 import pyarrow as pa
 
-from coresift.api.run import CommonOptions, Paths, Run, absolute
+from coresift.api.run import RESUMED, CommonOptions, Paths, Run, absolute
 from coresift.clustering.saved import SavedClustering
 from coresift.core.errors import OutputError, ParameterError
 from coresift.core.selection import Dropped, Selection
@@ -87,6 +88,8 @@ def select(
     ids_only: bool = False,
     prefix: str = "",
     overwrite: bool = False,
+    resume: bool = False,
+    keep_scratch: bool = False,
     **common: Unpack[CommonOptions],
 ) -> SelectResult:
     """Choose rows of a dump and write them.
@@ -114,6 +117,12 @@ def select(
         Put before the names of the added columns.
     overwrite : bool
         Replace an earlier result.
+    resume : bool
+        Go on from where the same call was interrupted; until it is done, what that takes is kept
+        in the scratch folder. Methods that make one pass start over.
+    keep_scratch : bool
+        Leave the decoded vectors, where the method reads them more than once, in the scratch
+        folder for the next command on this dump.
     **common
         Options that every verb takes, see :class:`~coresift.api.run.CommonOptions`.
 
@@ -157,20 +166,23 @@ def select(
             run.budget.require(rows * _ROW_BYTES, f"a selection of {rows:,} rows")
             target.require_room(subset_bytes(dump, held, rows))
         beside = _beside(options, overwrite, used, target)
-        data = Data(dump, run.engine, run.progress)
+        provenance = Provenance(
+            command="select",
+            method=found.name,
+            params={**_recorded(options), "size": None if wanted is None else str(wanted)},
+            output=shape,
+            parents=parents,
+            **run.input_provenance(dump),
+        )
+        resumed = run.resume(provenance) if resume else False
+        stored = partial(run.vectors, dump, reserve=0, keep=True) if keep_scratch else None
+        data = Data(dump, run.engine, run.progress, stored)
         context = Context(run.engine, run.budget, run.scratch, run.progress, run.seed, clustering)
         with target:
             with run.clock.stage("select"):
                 selection = found.load()(data, wanted, options, context)
-            provenance = Provenance(
-                command="select",
-                method=found.name,
-                params={**_recorded(options), "size": None if wanted is None else str(wanted)},
-                resolved=selection.resolved,
-                output=shape,
-                parents=parents,
-                notes=list(selection.notes),
-                **run.input_provenance(dump),
+            provenance = replace(
+                provenance, resolved=selection.resolved, notes=list(selection.notes)
             )
             added = {prefix + name: values for name, values in selection.columns().items()}
             with run.clock.stage("write"):
@@ -191,7 +203,8 @@ def select(
                 summary = result.to_json()
                 measured = {key: summary.pop(key) for key in _MEASURED}
                 write_manifest(target.staging, provenance, summary, measured)
-        return result
+        run.finish()
+        return replace(result, notes=(*result.notes, RESUMED)) if resumed else result
 
 
 def _build(method: Method, params: Mapping[str, object] | Params | None) -> Params:

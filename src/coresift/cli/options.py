@@ -139,6 +139,18 @@ def output_option(what: str) -> Callable[..., Any]:
     )
 
 
+keep_scratch_option = click.option(
+    "--keep-scratch",
+    is_flag=True,
+    help="Leave the decoded vectors in --scratch, for the next command on this dump with this "
+    "option.",
+)
+resume_option = click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on from where the same command was interrupted. What that takes is kept in --scratch "
+    "until it is done.",
+)
 columns_option = click.option(
     "--columns", metavar="A,B", help="Input columns to write.  [default: all]"
 )

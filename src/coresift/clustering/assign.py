@@ -16,7 +16,7 @@ from coresift.clustering.saved import Assignments
 from coresift.core.exact import Quantum
 from coresift.core.progress import Progress
 from coresift.engine.base import Engine
-from coresift.io.store import RowStore
+from coresift.io.store import RowStore, Scratch
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class Assigning:
         Labels under these centroids, where training left them.
     engine, progress : Engine, Progress
         Where to run and to report.
+    scratch : Scratch, optional
+        Where to remember how far it is.
 
     Attributes
     ----------
@@ -58,12 +60,14 @@ class Assigning:
         labels: RowStore | None,
         engine: Engine,
         progress: Progress,
+        scratch: Scratch | None = None,
     ) -> None:
         self._points = points
         self._centroids = centroids
         self._labels = labels
         self._engine = engine
         self._progress = progress
+        self._scratch = scratch or Scratch()
         reach = float(np.sqrt(np.square(centroids, dtype=np.float64).sum(axis=1).max()))
         # two units: far from the origin one alone would round distances away
         self._quantum = Quantum.covering((points.bound + reach) ** 2, points.count)
@@ -87,15 +91,25 @@ class Assigning:
         return self._quantum.value(coarse) + self._fine.value(fine)
 
     def __iter__(self) -> Iterator[Assignments]:
-        centers = Centers.prepare(self._centroids) if self._labels is None else None
+        store, reached = self._labels, self._points.rows
+        if store is None and self._scratch.keeps:
+            kind = np.dtype(np.int32)
+            store = self._scratch.rows("assigned", self._points.rows, 1, kind, held=False)
+        if self._labels is None:
+            saved = self._scratch.load("assigned")
+            reached = 0 if saved is None else int(saved["stop"])
+        whole = reached == self._points.rows
+        centers = None if whole else Centers.prepare(self._centroids)
 
         def task(run: tuple[int, int]) -> _Run:
             rows, block = self._points.read(*run)
-            if centers is None:
-                assert self._labels is not None
-                labels = self._labels.read(run[0], run[0] + len(rows))[:, 0].astype(np.int32)
+            if centers is None or run[1] <= reached:
+                assert store is not None
+                labels = store.read(run[0], run[0] + len(rows))[:, 0].astype(np.int32)
             else:
                 labels = nearest(block, centers)
+                if store is not None:
+                    store.write(run[0], labels[:, None])
             squared = squared_distances(block, self._centroids, labels)
             units = self._quantum.round(squared)
             rest = self._fine.round(squared - units * self._quantum.unit)
@@ -107,9 +121,14 @@ class Assigning:
             return _Run(run[1] - run[0], rows, labels, distance, cost, medoid)
 
         with self._progress.stage("assign", self._points.rows) as stage:
+            stop = 0
             for result in self._engine.map(task, self._points.runs()):
                 self._add(result)
                 stage.advance(result.positions)
+                stop += result.positions
+                finished = stop == self._points.rows
+                if store is not None and stop > reached and (finished or self._scratch.due):
+                    self._scratch.save("assigned", [store], stop=stop)
                 yield Assignments(result.rows, result.labels, result.distance)
 
     def _by_cluster(

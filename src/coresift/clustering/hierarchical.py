@@ -20,6 +20,7 @@ from coresift.clustering.points import Held, Points, Sample
 from coresift.core import randomness
 from coresift.core.errors import ParameterError
 from coresift.core.smallest import SmallestPerGroup
+from coresift.io.store import Scratch
 
 RESAMPLINGS = ("closest", "random")
 
@@ -147,26 +148,37 @@ def _fit_level(
     number: int,
     run: FitOptions,
 ) -> KMeans:
-    model = fit(points, params, **run)
+    scratch = run["scratch"].step(f"level-{number}")
     size = hierarchy.resample_size or points.count // (2 * params.k)
     # one point of each cluster is as many points as clusters
     steps = hierarchy.resamples if size > 1 else 0
-    for step in range(steps):
+    done = steps
+    while not (saved := KMeans.load(scratch, f"model-{done}")) and done:
+        done -= 1
+    model = saved or fit(points, params, **_lent(run, scratch.step("train")))
+    for step in range(done, steps):
+        part = _lent(run, scratch.step(f"resample-{step}"))
         rows = _resampled(
-            points, model, size, hierarchy.resampling, f"resample/{number}/{step}", run
+            points, model, size, hierarchy.resampling, f"resample/{number}/{step}", part
         )
         if len(rows) < params.k:
             steps = step
             break
         sample = Sample(points, rows, run["budget"], run["scratch"])
-        again = fit(sample, replace(params, train_rows=None), **run)
+        again = fit(sample, replace(params, train_rows=None), **part)
         model = replace(again, labels=None, notes=model.notes, costs=model.costs + again.costs)
+        model.save(scratch, f"model-{step + 1}")
+        part["scratch"].clear()
     if steps:
         taken = f"trained again {steps} times on {size:,} points of each cluster"
         model = replace(model, notes=(*model.notes, taken))
     elif hierarchy.resamples:
         model = replace(model, notes=(*model.notes, "not resampled, its clusters being too small"))
     return model
+
+
+def _lent(run: FitOptions, scratch: Scratch) -> FitOptions:
+    return {**run, "scratch": scratch}
 
 
 def _resampled(
@@ -178,7 +190,9 @@ def _resampled(
     run: FitOptions,
 ) -> NDArray[np.int64]:
     """Rows of up to ``size`` points of each cluster, ascending."""
-    totals = Assigning(points, model.centroids, model.labels, run["engine"], run["progress"])
+    totals = Assigning(
+        points, model.centroids, model.labels, run["engine"], run["progress"], run["scratch"]
+    )
     smallest = SmallestPerGroup(np.full(len(model.centroids), size, np.int64))
     for part in totals:
         if resampling == "random":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypedDict, Unpack
+from typing import Self, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,7 +114,7 @@ class KMeans:
     repaired : int
         Empty clusters that were given a new centroid on the way.
     labels : RowStore or None
-        Labels of all rows under ``centroids``, as :class:`coresift.clustering.lloyd.Training`
+        Labels of all rows under ``centroids``, as :class:`coresift.clustering.lloyd.Lloyd`
         keeps them; None when it was trained on a sample or by a kernel that is not certified.
     kernel : str
         What found the nearest centroids.
@@ -129,6 +129,34 @@ class KMeans:
     labels: RowStore | None
     kernel: str
     notes: tuple[str, ...] = field(default=())
+
+    def save(self, scratch: Scratch, name: str) -> None:
+        """Remember all but the labels."""
+        scratch.save(
+            name,
+            centroids=self.centroids,
+            costs=self.costs,
+            converged=self.converged,
+            repaired=self.repaired,
+            kernel=self.kernel,
+            notes=np.array(self.notes, np.str_),
+        )
+
+    @classmethod
+    def load(cls, scratch: Scratch, name: str) -> Self | None:
+        """What an interrupted run saved, if any."""
+        saved = scratch.load(name)
+        if saved is None:
+            return None
+        return cls(
+            saved["centroids"],
+            tuple(saved["costs"].tolist()),
+            bool(saved["converged"]),
+            int(saved["repaired"]),
+            None,
+            str(saved["kernel"]),
+            tuple(saved["notes"].tolist()),
+        )
 
 
 def working_bytes(rows: int, dim: int, params: KMeansParams, workers: int) -> int:
@@ -224,7 +252,12 @@ def begin(points: Points, params: KMeansParams, **run: Unpack[FitOptions]) -> St
     training, notes = training_rows(points, params, run)
     sample = training.take(sample_rows(training, _PROJECTION_ROWS, 0, "projection"))
     projection = Projection.suited_to(sample, params.k)
-    seeds, seeded = _seed(training, params, projection, run)
+    saved = run["scratch"].load("seeds")
+    if saved is None:
+        seeds, seeded = _seed(training, params, projection, run)
+        run["scratch"].save("seeds", centroids=seeds, notes=np.array(seeded, np.str_))
+    else:
+        seeds, seeded = saved["centroids"], tuple(saved["notes"].tolist())
     return Start(training, seeds, projection, (*notes, *seeded))
 
 
@@ -261,9 +294,10 @@ def fit(points: Points, params: KMeansParams, **run: Unpack[FitOptions]) -> KMea
         choice, training, params.k, start.projection, run["engine"], budget, scratch
     )
     held = training.rows * 4 < budget.left() // 2
-    labels = RowStore(training.rows, 1, np.dtype(np.int32), None if held else scratch)
-    for first, last in training.runs():
-        labels.write(first, np.full((last - first, 1), -1, np.int32))
+    labels = [
+        scratch.rows(name, training.rows, 1, np.dtype(np.int32), held=held)
+        for name in (("labels", "labels-2") if scratch.keeps else ("labels",))
+    ]
     lloyd = Lloyd(
         training,
         kernel,
@@ -271,6 +305,7 @@ def fit(points: Points, params: KMeansParams, **run: Unpack[FitOptions]) -> KMea
         spherical=run["spherical"],
         seed=run["seed"],
         engine=run["engine"],
+        scratch=scratch,
         progress=run["progress"],
     )
     state = lloyd.run(start.centroids, params.iterations, params.tol)
@@ -283,7 +318,7 @@ def fit(points: Points, params: KMeansParams, **run: Unpack[FitOptions]) -> KMea
         tuple(state.costs),
         state.converged,
         state.repaired,
-        labels if training is points and kernel.certified else None,
+        lloyd.labels(state.step) if training is points and kernel.certified else None,
         kernel.name,
         notes,
     )

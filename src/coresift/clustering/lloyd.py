@@ -21,7 +21,7 @@ from coresift.core import randomness
 from coresift.core.exact import Quantum
 from coresift.core.progress import Progress
 from coresift.engine.base import Engine
-from coresift.io.store import RowStore
+from coresift.io.store import RowStore, Scratch
 
 _REPAIRS = 10
 _STEP = 256
@@ -35,8 +35,8 @@ class Training:
     ----------
     centroids : ndarray of float32, shape (k, dim)
         Centroids.
-    labels : RowStore of int32, width 1
-        Labels by position; rows of a run come first in its positions. -1 before the first.
+    step : int
+        Assignments that were finished.
     costs : list of float
         Cost of each iteration's labels under the centroids they were found with.
     counts : ndarray of int64, shape (k,)
@@ -48,7 +48,7 @@ class Training:
     """
 
     centroids: NDArray[np.float32]
-    labels: RowStore
+    step: int = 0
     costs: list[float] = field(default_factory=list)
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     repaired: int = 0
@@ -72,35 +72,39 @@ class Lloyd:
         Rows to train on.
     kernel : Kernel
         Finds nearest centroids.
-    labels : RowStore of int32, width 1
-        Room for the labels, all -1.
+    labels : sequence of RowStore of int32, width 1
+        Room for the labels by position; rows of a run come first in its positions. If there are
+        two they take turns, so that an interrupted assignment can be done again.
     spherical : bool
         Whether centroids are scaled to norm 1 (Dhillon and Modha, "Concept Decompositions for
         Large Sparse Text Data Using Clustering", 2001); rows must be.
     seed : int
         The run's seed, for the repair of empty clusters.
-    engine, progress : Engine, Progress
-        Where to run and to report.
+    engine, scratch, progress : Engine, Scratch, Progress
+        Where to run, to remember how far it is, and to report.
     """
 
     def __init__(
         self,
         points: Points,
         kernel: Kernel,
-        labels: RowStore,
+        labels: Sequence[RowStore],
         *,
         spherical: bool,
         seed: int,
         engine: Engine,
+        scratch: Scratch,
         progress: Progress,
     ) -> None:
         self._points = points
         self._kernel = kernel
-        self._labels = labels
+        self._stores = labels
         self._spherical = spherical
         self._seed = seed
         self._engine = engine
+        self._scratch = scratch
         self._progress = progress
+        self._unsearched = 0
         self._quantum = Quantum.covering(points.bound, points.count)
         self._square_quantum = Quantum.covering(points.bound**2, points.count)
         self._squares: float | None = None
@@ -111,21 +115,54 @@ class Lloyd:
         The last step is always an assignment to the centroids returned, whose empty clusters
         were repaired as long as there are rows to give them.
         """
-        state = Training(centroids, self._labels, counts=np.zeros(len(centroids), np.int64))
+        state = self._resumed() or Training(centroids)
+        state.counts = np.zeros(len(centroids), np.int64)
         sums = np.zeros((len(centroids), self._points.dim))
-        for iteration in range(iterations):
-            changed = self._assign(state, sums, f"iteration {iteration + 1} of {iterations}")
-            if changed == 0 or self._settled(state.costs, tol):
+        while True:
+            self._remember(state)
+            iterating = state.step < iterations
+            name = f"iteration {state.step + 1} of {iterations}" if iterating else "final iteration"
+            changed = self._assign(state, sums, name)
+            state.step += 1
+            if not iterating:
+                state.costs.pop()
+                if state.step == iterations + _REPAIRS or not self._repair(state):
+                    break
+            elif changed == 0 or self._settled(state.costs, tol):
                 state.converged = True
-                return state
-            state.centroids = self._moved(state, sums)
-            self._repair(state, iteration)
-        for attempt in range(_REPAIRS):
-            self._assign(state, sums, "final iteration")
-            state.costs.pop()
-            if not self._repair(state, iterations + attempt):
                 break
+            else:
+                state.centroids = self._moved(state, sums)
+                self._repair(state)
         return state
+
+    def labels(self, step: int) -> RowStore:
+        """Labels after so many assignments."""
+        return self._stores[step % len(self._stores)]
+
+    def _remember(self, state: Training) -> None:
+        self._scratch.save(
+            "training",
+            [self.labels(state.step)],
+            step=state.step,
+            centroids=state.centroids,
+            costs=state.costs,
+            repaired=state.repaired,
+        )
+
+    def _resumed(self) -> Training | None:
+        """The state before the assignment that was interrupted; sums and counts are made anew."""
+        saved = self._scratch.load("training")
+        if saved is None:
+            return None
+        state = Training(saved["centroids"], int(saved["step"]), saved["costs"].tolist())
+        state.repaired = int(saved["repaired"])
+        return state
+
+    def _reached(self, step: int) -> int:
+        """Positions that an interrupted assignment has labelled."""
+        saved = self._scratch.load("labelled")
+        return int(saved["stop"]) if saved is not None and int(saved["step"]) == step else 0
 
     @staticmethod
     def _settled(costs: Sequence[float], tol: float) -> bool:
@@ -135,22 +172,34 @@ class Lloyd:
         """Label every row, bring sums and counts up to date and append the cost."""
         search: Search = self._kernel.search(state.centroids)
         first = self._squares is None
+        stores = self.labels(state.step), self.labels(state.step + 1)
+        reached = self._reached(state.step) if first else 0
+        # rows that were not searched in this process have no bounds to search them by
+        unsearched, self._unsearched = self._unsearched, reached
 
         def task(run: tuple[int, int]) -> _Pass:
             start = run[0]
             _, block = self._points.read(*run)
-            before = self._labels.read(start, start + len(block))[:, 0].astype(np.int32)
-            after = search(start, block, None if first else before)
-            self._labels.write(start, after[:, None])
+            span = start, start + len(block)
+            before = none = np.full(len(block), -1, np.int32)
+            if state.step:
+                before = stores[0].read(*span)[:, 0].astype(np.int32)
+            if run[1] <= reached:
+                after = stores[1].read(*span)[:, 0].astype(np.int32)
+            else:
+                after = search(start, block, None if first or start < unsearched else before)
+                stores[1].write(start, after[:, None])
+            changed = int(np.count_nonzero(before != after))
             squares = 0.0
             if first:
+                before = none
                 origin = np.zeros((1, block.shape[1]), np.float32)
                 norms = squared_distances(block, origin, np.zeros(len(block), np.int32))
                 squares = self._square_quantum.sum(norms)
             moved = moved_rows(block, before, after, self._quantum)
-            return _Pass(run[1] - start, moved, int(np.count_nonzero(before != after)), squares)
+            return _Pass(run[1] - start, moved, changed, squares)
 
-        changed = 0
+        changed = stop = 0
         squares = 0.0
         with self._progress.stage(stage_name, self._points.rows) as stage:
             for result in self._engine.map(task, self._points.runs()):
@@ -158,6 +207,9 @@ class Lloyd:
                 changed += result.changed
                 squares += result.squares
                 stage.advance(result.rows)
+                stop += result.rows
+                if self._scratch.due or stop == self._points.rows:
+                    self._scratch.save("labelled", [stores[1]], step=state.step, stop=stop)
         if first:
             self._squares = self._square_quantum.value(squares)
         state.costs.append(self._cost(state, sums))
@@ -194,12 +246,12 @@ class Lloyd:
             pass
         return moved
 
-    def _repair(self, state: Training, iteration: int) -> bool:
+    def _repair(self, state: Training) -> bool:
         """Move empty clusters' centroids to rows drawn by D^2; False when there are none."""
         empty = np.flatnonzero(state.counts == 0)
         if not len(empty):
             return False
-        rows = self._draw_far(state, len(empty), iteration)
+        rows = self._draw_far(state, len(empty))
         if not len(rows):
             return False
         vectors = self._points.take(np.sort(rows))[np.argsort(np.argsort(rows))]
@@ -209,13 +261,14 @@ class Lloyd:
         state.repaired += len(rows)
         return True
 
-    def _draw_far(self, state: Training, size: int, iteration: int) -> NDArray[np.int64]:
+    def _draw_far(self, state: Training, size: int) -> NDArray[np.int64]:
         """Rows with the smallest exponential keys of rate D^2: a draw without replacement."""
-        purpose = f"empty/{iteration}"
+        purpose = f"empty/{state.step - 1}"
+        store = self.labels(state.step)
 
         def task(run: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
             rows, block = self._points.read(*run)
-            labels = self._labels.read(run[0], run[0] + len(block))[:, 0].astype(np.int32)
+            labels = store.read(run[0], run[0] + len(block))[:, 0].astype(np.int32)
             squared = squared_distances(block, state.centroids, labels)
             far = np.flatnonzero(squared > 0.0)
             keys = -np.log(randomness.uniform(self._seed, purpose, rows[far])) / squared[far]

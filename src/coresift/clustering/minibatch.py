@@ -66,29 +66,34 @@ def fit_minibatch(
     start = begin(points, params, **run)
     training = start.training
     state = _State(start.centroids, training, start.projection, run)
-    costs: list[float] = []
+    state.resume()
+    costs = state.costs
     converged = False
-    for number in range(params.iterations):
-        cost = 0.0
-        name = f"pass {number + 1} of {params.iterations}"
+    while len(costs) < params.iterations and not converged:
+        name = f"pass {len(costs) + 1} of {params.iterations}"
         with run["progress"].stage(name, training.count) as stage:
-            for block in batches(training, size):
-                cost += state.take(block)
+            stage.advance(state.taken)
+            for block in batches(training, size, state.taken):
+                state.take(block)
                 stage.advance(len(block))
-        costs.append(cost)
-        if number and costs[-2] - costs[-1] < params.tol * costs[-2]:
-            converged = True
-            break
+                if run["scratch"].due:
+                    state.save()
+        costs.append(state.cost)
+        state.taken, state.cost = 0, 0.0
+        converged = len(costs) > 1 and costs[-2] - costs[-1] < params.tol * costs[-2]
     notes = (*start.notes, f"batches of {size:,} rows in the order of the dump")
     return KMeans(state.centroids, tuple(costs), converged, 0, None, "blas", notes)
 
 
-def batches(points: Points, size: int) -> Iterator[NDArray[np.float32]]:
-    """Rows in order, ``size`` at a time whatever the runs."""
+def batches(points: Points, size: int, skip: int = 0) -> Iterator[NDArray[np.float32]]:
+    """Rows in order but for the first ``skip``, ``size`` at a time whatever the runs."""
     held: list[NDArray[np.float32]] = []
     count = 0
     for run in points.runs():
         _, block = points.read(*run)
+        passed = min(skip, len(block))
+        skip -= passed
+        block = block[passed:]
         while count + len(block) >= size:
             piece, block = block[: size - count], block[size - count :]
             yield np.concatenate([*held, piece])
@@ -109,20 +114,43 @@ class _State:
     run: FitOptions
 
     def __post_init__(self) -> None:
+        self.costs: list[float] = []
+        self.cost = 0.0
+        self.taken = 0
         self._means = self.centroids.astype(np.float64)
         self._counts = np.zeros(len(self.centroids), np.int64)
         self._quantum = Quantum.covering(self.points.bound, self.points.count)
-        self._costs = Quantum.covering(4.0 * self.points.bound**2, self.points.count)
+        self._squares = Quantum.covering(4.0 * self.points.bound**2, self.points.count)
 
-    def take(self, block: NDArray[np.float32]) -> float:
-        """Move the centroids by a batch; returns its cost before that."""
+    def save(self) -> None:
+        """Remember where it is."""
+        self.run["scratch"].save(
+            "batches",
+            centroids=self.centroids,
+            means=self._means,
+            counts=self._counts,
+            costs=self.costs,
+            cost=self.cost,
+            taken=self.taken,
+        )
+
+    def resume(self) -> None:
+        """Go on from where an interrupted run was, if there is one."""
+        saved = self.run["scratch"].load("batches")
+        if saved is not None:
+            self.centroids, self._means = saved["centroids"], saved["means"]
+            self._counts, self.costs = saved["counts"], saved["costs"].tolist()
+            self.cost, self.taken = float(saved["cost"]), int(saved["taken"])
+
+    def take(self, block: NDArray[np.float32]) -> None:
+        """Move the centroids by a batch, and add its cost before that."""
         engine = self.run["engine"]
         centers = Centers.prepare(self.centroids, self.projection, engine)
 
         def task(start: int) -> tuple[NDArray[np.int32], float]:
             rows = block[start : start + _TASK]
             labels = nearest(rows, centers)
-            return labels, self._costs.sum(squared_distances(rows, centers.points, labels))
+            return labels, self._squares.sum(squared_distances(rows, centers.points, labels))
 
         parts = list(engine.map(task, range(0, len(block), _TASK)))
         labels = np.concatenate([part[0] for part in parts])
@@ -138,4 +166,5 @@ class _State:
             moved = moved / np.where(norms > 0.0, norms, 1.0)
         self.centroids = self.centroids.copy()
         self.centroids[added.clusters] = moved
-        return self._costs.value(sum(part[1] for part in parts))
+        self.cost += self._squares.value(sum(part[1] for part in parts))
+        self.taken += len(block)

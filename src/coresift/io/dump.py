@@ -84,6 +84,11 @@ class Shard:
     start: int
     rows: int
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """Ids of its first row and of the one after its last."""
+        return self.start, self.start + self.rows
+
 
 @dataclass
 class Dump:

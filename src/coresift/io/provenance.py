@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -65,6 +66,17 @@ class Provenance:
     parents: dict[str, dict[str, str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     version: str = __version__
+
+    @property
+    def key(self) -> str:
+        """Digest of what decides the work: not where the input lies, nor what is written of it."""
+        options = {name: value for name, value in self.options.items() if name != "vectors"}
+        parents = {role: parent["digest"] for role, parent in self.parents.items()}
+        decisive = [
+            *(self.version, self.command, self.method, self.params, self.seed, options, parents),
+            self.fingerprint["digest"],
+        ]
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:32]
 
     def to_json(self) -> str:
         """One line of JSON with sorted keys."""

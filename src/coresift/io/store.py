@@ -6,16 +6,21 @@ import itertools
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from coresift.core.errors import ResourceError
 from coresift.core.size import format_bytes
+from coresift.engine.base import Engine
+
+Item = TypeVar("Item")
+Arrays = tuple[NDArray[Any], ...]
 
 _Call = Callable[[int, list[memoryview], int], int]
 # a row read by itself costs about as much as this many read in a run
@@ -26,46 +31,123 @@ _BLOCK = 1 << 24
 class Scratch:
     """A folder for files that die with the process.
 
-    Files are unlinked as soon as they are open, so that not even ``kill -9`` leaves one.
+    Files are unlinked as soon as they are open, so that not even ``kill -9`` leaves one. It
+    remembers nothing: :class:`coresift.io.journal.Journal` is one that does, and to whoever is
+    lent it the two look the same.
 
     Parameters
     ----------
     folder : path, optional
         Where to put them; the system's temporary folder by default.
+    opened : list of int, optional
+        Descriptors that :meth:`close` closes, shared with another scratch.
+
+    Attributes
+    ----------
+    keeps : bool
+        Whether what is saved can be loaded by a later process.
     """
 
-    def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
-        self.folder = Path(folder) if folder is not None else Path(tempfile.gettempdir())
-        self._open: list[int] = []
+    keeps = False
 
-    def file(self, size: int, what: str) -> int:
-        """Open a file of ``size`` bytes and return its descriptor.
+    def __init__(
+        self, folder: str | os.PathLike[str] | None = None, opened: list[int] | None = None
+    ) -> None:
+        self.folder = Path(folder) if folder is not None else Path(tempfile.gettempdir())
+        self._open = [] if opened is None else opened
+
+    def file(self, size: int, what: str, name: str | None = None) -> int:  # noqa: ARG002
+        """Open a file of ``size`` bytes, kept under ``name``, and return its descriptor.
 
         Raises
         ------
         ResourceError
             When the folder cannot be used or has too little room.
         """
-        try:
+        with self._usable():
             self.folder.mkdir(parents=True, exist_ok=True)
-            status = os.statvfs(self.folder)
-            room = status.f_bavail * status.f_frsize
-            if size > room:
-                raise ResourceError(
-                    f"{what} need {format_bytes(size)} of scratch space and {self.folder} has "
-                    f"{format_bytes(room)}",
-                    hint="give --scratch a folder with more room, or raise --memory",
-                )
-            descriptor, name = tempfile.mkstemp(prefix="coresift-", dir=self.folder)
-            Path(name).unlink()
+            self._require_room(size, what)
+            descriptor, path = tempfile.mkstemp(prefix="coresift-", dir=self.folder)
+            Path(path).unlink()
             os.truncate(descriptor, size)
+        self._open.append(descriptor)
+        return descriptor
+
+    def rows(
+        self,
+        name: str,
+        rows: int,
+        width: int,
+        dtype: np.dtype[Any],
+        *,
+        held: bool,
+    ) -> RowStore:
+        """Array with a row per row, in memory if ``held``; a journal keeps it under ``name``."""
+        return RowStore(rows, width, dtype, None if held else self, name)
+
+    def step(self, name: str) -> Scratch:  # noqa: ARG002
+        """Where a part of the work keeps what is its own."""
+        return self
+
+    def load(self, name: str) -> dict[str, NDArray[Any]] | None:  # noqa: ARG002
+        """What an earlier process saved under ``name``, if any."""
+        return None
+
+    def save(self, name: str, stores: Sequence[RowStore] = (), /, **values: ArrayLike) -> None:
+        """Remember ``values`` once what was written to ``stores`` is on the disk."""
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to save how far the work is."""
+        return False
+
+    def clear(self) -> None:
+        """Forget what was saved in this step."""
+
+    def map(
+        self,
+        name: str,  # noqa: ARG002
+        engine: Engine,
+        task: Callable[[Item], Arrays],
+        items: Sequence[Item],
+        stores: Sequence[RowStore] = (),  # noqa: ARG002
+    ) -> Iterator[Arrays]:
+        """``engine.map``; what an earlier process did of it is not done again.
+
+        Parameters
+        ----------
+        name : str
+            What results are kept under.
+        engine : Engine
+            Where to run.
+        task : callable
+            Gives some arrays for an item.
+        items : sequence
+            What to run it on.
+        stores : sequence of RowStore
+            What tasks write to.
+        """
+        return engine.map(task, items)
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise ResourceError(
                 f"scratch folder {self.folder} cannot be used: {error.strerror}",
                 hint="give another one with --scratch",
             ) from error
-        self._open.append(descriptor)
-        return descriptor
+
+    def _require_room(self, size: int, what: str) -> None:
+        status = os.statvfs(self.folder)
+        room = status.f_bavail * status.f_frsize
+        if size > room:
+            raise ResourceError(
+                f"{what} need {format_bytes(size)} of scratch space and {self.folder} has "
+                f"{format_bytes(room)}",
+                hint="give --scratch a folder with more room, or raise --memory",
+            )
 
     def close(self) -> None:
         """Give the space back."""
@@ -95,10 +177,17 @@ class RowStore:
         Element type.
     scratch : Scratch or None
         Where to keep it on disk; None keeps it in memory.
+    name : str, optional
+        What a journal keeps it under.
     """
 
     def __init__(
-        self, rows: int, width: int, dtype: np.dtype[np.generic], scratch: Scratch | None
+        self,
+        rows: int,
+        width: int,
+        dtype: np.dtype[np.generic],
+        scratch: Scratch | None,
+        name: str | None = None,
     ) -> None:
         self.rows = rows
         self.width = width
@@ -109,7 +198,7 @@ class RowStore:
         if scratch is None:
             self._array = np.zeros((rows, width), self.dtype)
         else:
-            self._file = scratch.file(rows * self._row_bytes, "vectors beyond --memory")
+            self._file = scratch.file(rows * self._row_bytes, "vectors beyond --memory", name)
 
     @property
     def resident(self) -> bool:
@@ -136,6 +225,15 @@ class RowStore:
         target = self._array[start : start + len(values)]
         if not np.shares_memory(target, values):
             target[:] = values
+
+    def flush(self) -> None:
+        """Wait until what was written is on the disk, where it is kept there."""
+        if self._array is not None:
+            return
+        try:
+            os.fdatasync(self._file)
+        except OSError as error:
+            raise _failed(error) from error
 
     def scatter(self, rows: NDArray[np.int64], values: NDArray[Any]) -> None:
         """Put a line of ``values`` at each of ``rows``, ascending."""
@@ -226,10 +324,14 @@ def _transfer(file: int, values: NDArray[Any], offset: int, call: _Call) -> None
         try:
             moved = call(file, [raw[done:]], offset + done)
         except OSError as error:
-            raise ResourceError(
-                f"scratch file: {error.strerror}",
-                hint="give --scratch a folder with more room, or raise --memory",
-            ) from error
+            raise _failed(error) from error
         if not moved:
             raise ResourceError("scratch file: ended too early")
         done += moved
+
+
+def _failed(error: OSError) -> ResourceError:
+    return ResourceError(
+        f"scratch file: {error.strerror}",
+        hint="give --scratch a folder with more room, or raise --memory",
+    )

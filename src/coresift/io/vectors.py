@@ -16,7 +16,7 @@ from coresift.engine.base import Engine
 from coresift.io import expressions
 from coresift.io.dump import Dump, Shard
 from coresift.io.layout import REASONS, VectorColumn, decode, mark_unusable
-from coresift.io.store import RowStore, Scratch
+from coresift.io.store import Arrays, RowStore, Scratch
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,11 @@ def refuse_invalid(dump: Dump, row: int, reason: int) -> InputError:
 
 @dataclass(frozen=True)
 class _Ingested:
+    """What was found in a shard; ``kept`` is empty where all rows are."""
+
     rows: int
-    kept: NDArray[np.bool_] | None
+    kept: NDArray[np.bool_]
     dropped: int
-    first_invalid: tuple[int, int] | None
     bound: float
 
 
@@ -133,9 +134,9 @@ class Vectors:
         self._run_bytes = dump.run_bytes
         self._cosine = dump.options.metric == "cosine"
         self.kept = None
-        if any(result.kept is not None for result in results):
+        if any(len(result.kept) for result in results):
             self.kept = np.concatenate(
-                [np.ones(r.rows, np.bool_) if r.kept is None else r.kept for r in results]
+                [r.kept if len(r.kept) else np.ones(r.rows, np.bool_) for r in results]
             )
         self.count = self.rows if self.kept is None else int(np.count_nonzero(self.kept))
         self.dropped = sum(result.dropped for result in results)
@@ -161,13 +162,18 @@ class Vectors:
 
         The vectors are valid until this thread reads again and must not be changed.
         """
+        rows, vectors = self.read_raw(start, stop)
+        return rows, normalise(vectors) if self._cosine else vectors
+
+    def read_raw(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """As :meth:`read`, not normalised."""
         raw = self._store.read(start, stop)
         rows = np.arange(start, stop, dtype=np.int64)
         if self.kept is not None:
             keep = self.kept[start:stop]
             if not keep.all():
                 rows, raw = rows[keep], raw[keep]
-        return rows, self._widen(raw)
+        return rows, raw.astype(np.float32, copy=False)
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return a copy of some kept rows' vectors; ``rows`` ascending."""
@@ -257,10 +263,10 @@ def ingest(
     column = dump.embedding
     size = dump.rows * column.dim * column.resident_dtype.itemsize
     in_memory = size + dump.rows + reserve <= budget.left()
-    store = RowStore(dump.rows, column.dim, column.resident_dtype, None if in_memory else scratch)
+    store = scratch.rows("vectors", dump.rows, column.dim, column.resident_dtype, held=in_memory)
     drop = dump.options.invalid == "drop"
 
-    def task(shard: Shard) -> _Ingested:
+    def task(shard: Shard) -> Arrays:
         kept = np.zeros(shard.rows, np.bool_)
         dropped = 0
         bound = 0.0
@@ -268,8 +274,8 @@ def ingest(
             good = batch.matching & (batch.reason == 0)
             refused = np.flatnonzero(batch.matching & (batch.reason != 0))
             if len(refused) and not drop:
-                first = (batch.start + int(refused[0]), int(batch.reason[refused[0]]))
-                return _Ingested(shard.rows, None, len(refused), first, bound)
+                row = int(refused[0])
+                raise refuse_invalid(dump, batch.start + row, int(batch.reason[row]))
             dropped += len(refused)
             low = batch.start - shard.start
             kept[low : low + len(good)] = good
@@ -277,18 +283,18 @@ def ingest(
                 store.write(batch.start, batch.vectors)
                 largest = float(batch.squared[good].max())
                 bound = max(bound, largest)
-        return _Ingested(shard.rows, None if kept.all() else kept, dropped, None, bound)
+        holes = np.empty(0, np.bool_) if kept.all() else kept
+        return holes, np.array(dropped), np.array(np.sqrt(bound))
 
     results: list[_Ingested] = []
+    shards = dump.shards(column.columns)
     with progress.stage("read", dump.rows) as stage:
-        for result in engine.map(task, dump.shards(column.columns)):
-            if result.first_invalid is not None:
-                raise refuse_invalid(dump, *result.first_invalid)
-            results.append(result)
-            stage.advance(result.rows)
+        found = scratch.map("vectors", engine, task, shards, [store])
+        for shard, (kept, dropped, bound) in zip(shards, found, strict=True):
+            results.append(_Ingested(shard.rows, kept, int(dropped), float(bound)))
+            stage.advance(shard.rows)
     give_back()
-    bounds = [_Ingested(r.rows, r.kept, r.dropped, None, float(np.sqrt(r.bound))) for r in results]
-    vectors = Vectors(dump, store, bounds)
+    vectors = Vectors(dump, store, results)
     if vectors.count == 0:
         raise InputError(
             f"{dump.source}: no row is left of {dump.rows:,}",

@@ -19,11 +19,13 @@ from coresift.core.selection import Selection
 from coresift.core.size import Size
 from coresift.engine.base import Engine
 from coresift.io.dump import Dump, InputOptions, Shard, open_dump
-from coresift.io.store import Scratch
-from coresift.io.vectors import matching_rows, refuse_invalid, vector_batches
+from coresift.io.store import RowStore, Scratch
+from coresift.io.vectors import Vectors, matching_rows, refuse_invalid, vector_batches
 from coresift.selection.columns import Block, Column, find_column
 
 Result = TypeVar("Result")
+# of some vectors: smallest and largest squared norm, and how many are zero
+Norms = tuple[float, float, float]
 _RANGE_ROWS = 1 << 20
 
 
@@ -99,12 +101,25 @@ class Data:
         Where to run.
     progress : Progress
         Where to report.
+    stored : callable, optional
+        Gives the vectors, where they are kept for other commands too.
     """
 
-    def __init__(self, dump: Dump, engine: Engine, progress: Progress) -> None:
+    def __init__(
+        self,
+        dump: Dump,
+        engine: Engine,
+        progress: Progress,
+        stored: Callable[[], Vectors] | None = None,
+    ) -> None:
         self._dump = dump
         self._engine = engine
         self._progress = progress
+        self._store = stored
+
+    @cached_property
+    def _stored(self) -> Vectors | None:
+        return None if self._store is None else self._store()
 
     @property
     def rows(self) -> int:
@@ -159,6 +174,11 @@ class Data:
         reads = (
             column.columns if vectors else tuple(self._dump.where[1] if self._dump.where else ())
         )
+        if vectors and self._stored is not None:
+            dropped = self._stored.dropped
+            if dropped:
+                notes.append(_left_out(dropped))
+            return Candidates(self._stored.kept, self._stored.count, tuple(notes))
         task = self._check_vectors if vectors else self._check_filter
         pieces: list[NDArray[np.bool_]] = []
         dropped = 0
@@ -177,7 +197,7 @@ class Data:
                 hint="--where or --invalid drop left none",
             )
         if dropped:
-            notes.append(f"{dropped:,} rows with an invalid vector were dropped")
+            notes.append(_left_out(dropped))
         return Candidates(None if count == self.rows else kept, count, tuple(notes))
 
     def other(self, path: str, option: str) -> Data:
@@ -204,8 +224,13 @@ class Data:
         return found
 
     def vectors(
-        self, task: Callable[[NDArray[np.int64], NDArray[np.float32]], None], stage: str
-    ) -> None:
+        self,
+        task: Callable[[NDArray[np.int64], NDArray[np.float32]], Norms],
+        stage: str,
+        scratch: Scratch,
+        name: str,
+        store: RowStore,
+    ) -> Iterator[NDArray[np.float64]]:
         """Run a task on all vectors, in blocks of any size and order.
 
         Parameters
@@ -214,18 +239,40 @@ class Data:
             Takes ids of candidates, ascending, and their vectors, not scaled to norm 1.
         stage : str
             Name of the pass for progress.
-        """
+        scratch : Scratch
+            Where to remember under ``name`` how far it is, so as not to run tasks again.
+        store : RowStore
+            What the tasks write to.
 
-        def of_shard(shard: Shard) -> int:
+        Yields
+        ------
+        ndarray of float64, shape (blocks, 3)
+            What the task gave for some blocks.
+        """
+        stored = self._stored
+
+        def of_shard(shard: Shard) -> tuple[NDArray[np.float64]]:
+            found = [(np.inf, 0.0, 0.0)]
             for batch in vector_batches(self._dump, shard):
                 good = np.flatnonzero(batch.matching & (batch.reason == 0))
                 vectors = batch.vectors if len(good) == len(batch.vectors) else batch.vectors[good]
-                task(batch.start + good, vectors.astype(np.float32, copy=False))
-            return shard.rows
+                found.append(task(batch.start + good, vectors.astype(np.float32, copy=False)))
+            return (np.array(found),)
 
+        def of_run(run: tuple[int, int]) -> tuple[NDArray[np.float64]]:
+            assert stored is not None
+            return (np.array([task(*stored.read_raw(*run))]),)
+
+        shards = self._dump.shards(self._dump.embedding.columns)
+        runs = stored.runs() if stored is not None else [s.span for s in shards]
+        if stored is None:
+            results = scratch.map(name, self._engine, of_shard, shards, [store])
+        else:
+            results = scratch.map(name, self._engine, of_run, runs, [store])
         with self._progress.stage(stage, self.rows) as progress:
-            for rows in self._engine.map(of_shard, self._dump.shards(self._dump.embedding.columns)):
-                progress.advance(rows)
+            for (start, stop), (found,) in zip(runs, results, strict=True):
+                progress.advance(stop - start)
+                yield found
 
     @property
     def dim(self) -> int:
@@ -320,6 +367,10 @@ class Data:
             if len(rows):
                 held = batch if len(rows) == batch.num_rows else batch.filter(pa.array(mask))
                 yield Block(rows, tuple(column.of(held) for column in columns))
+
+
+def _left_out(dropped: int) -> str:
+    return f"{dropped:,} rows with an invalid vector were dropped"
 
 
 def _mask(

@@ -69,7 +69,7 @@ def select(data: Data, size: Size | None, params: DedupParams, context: Context)
     centroids = None if clustering is None else clustering.centroids
     clusters = Clusters(layout.starts, centroids, data.cosine)
     probe: int | Literal["all"] = "all" if params.probe == "all" else int(params.probe)
-    search = Search(space, clusters, probe, context.engine, context.progress)
+    search = Search(space, clusters, probe, context.engine, context.scratch, context.progress)
     work = _Work(search, order, params.linkage, Recall(layout.rows, context.seed), context)
     resolved: dict[str, float | int | str] = {}
     if params.target is None:

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from coresift.clustering.saved import SavedClustering
 from coresift.core.index import Index, index_type
-from coresift.io.store import RowStore
-from coresift.selection.base import Context, Data
+from coresift.selection.base import Context, Data, Norms
 from coresift.selection.space import Space
 
 # beside the vectors: their projection, at most so wide, and the tiles of each worker
@@ -81,7 +80,7 @@ class Layout:
         """Rows."""
         return len(self.rows)
 
-    def space(self, data: Data, unit: bool, context: Context) -> Space:
+    def space(self, data: Data, unit: bool, context: Context, name: str = "layout") -> Space:
         """Lay the vectors out, in memory or in a scratch file.
 
         Parameters
@@ -92,30 +91,32 @@ class Layout:
             Whether rows are to be compared scaled to norm 1.
         context : Context
             The run's resources.
+        name : str
+            What they are kept under.
         """
         held = 4 * self.count * (data.dim + _WIDEST) + _WORK_BYTES * context.engine.workers
         scratch = None if held <= context.budget.left() else context.scratch
-        store = RowStore(self.count, data.dim, np.dtype(np.float32), scratch)
-        norms: list[tuple[float, float, int]] = []
+        single = np.dtype(np.float32)
+        store = context.scratch.rows(name, self.count, data.dim, single, held=scratch is None)
 
-        def task(rows: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
+        def task(rows: NDArray[np.int64], vectors: NDArray[np.float32]) -> Norms:
             position = self.place[rows].astype(np.int64)
             wanted = np.flatnonzero(position >= 0)
             if not len(wanted):
-                return
+                return np.inf, 0.0, 0.0
             wanted = wanted[np.argsort(position[wanted], kind="stable")]
             vectors = vectors[wanted]
             store.scatter(position[wanted], vectors)
             squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
-            zeros = int(np.count_nonzero(squares == 0.0))
-            norms.append((float(squares.min()), float(squares.max()), zeros))
+            zeros = float(np.count_nonzero(squares == 0.0))
+            return float(squares.min()), float(squares.max()), zeros
 
-        data.vectors(task, "read")
+        norms = np.concatenate(list(data.vectors(task, "read", context.scratch, name, store)))
         return Space(
             store,
             unit,
             scratch,
-            shortest=min(norm[0] for norm in norms) ** 0.5,
-            longest=max(norm[1] for norm in norms) ** 0.5,
-            zeros=sum(norm[2] for norm in norms),
+            shortest=float(norms[:, 0].min()) ** 0.5,
+            longest=float(norms[:, 1].max()) ** 0.5,
+            zeros=int(norms[:, 2].sum()),
         )

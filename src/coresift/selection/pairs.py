@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from coresift.clustering.distances import workspace
 from coresift.clustering.projection import Projection
+from coresift.io.store import Arrays
 from coresift.selection.closeness import Radius, closeness_of
 from coresift.selection.space import SAMPLE_RUN, Space, Tile
 
@@ -37,6 +38,11 @@ class Pairs:
     one: NDArray[np.int64]
     other: NDArray[np.int64]
     closeness: NDArray[np.float64]
+
+    @property
+    def arrays(self) -> Arrays:
+        """The three."""
+        return self.one, self.other, self.closeness
 
 
 def fitted(space: Space, radius: Radius, within_runs: bool) -> Projection:

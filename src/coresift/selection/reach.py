@@ -23,6 +23,7 @@ from coresift.clustering.centers import Centers
 from coresift.clustering.distances import squared_distances, workspace
 from coresift.core.progress import Progress
 from coresift.engine.base import Engine
+from coresift.io.store import Arrays, Scratch
 from coresift.io.vectors import normalise
 from coresift.selection.closeness import Radius
 from coresift.selection.pairs import Pairs, fitted, near
@@ -69,8 +70,8 @@ class Search:
         Where their clusters lie.
     probe : int or "all"
         Other clusters that a row is compared with, those of nearest border.
-    engine, progress : Engine, Progress
-        Where to run and to report.
+    engine, scratch, progress : Engine, Scratch, Progress
+        Where to run, to remember pairs, and to report.
     """
 
     def __init__(
@@ -79,12 +80,14 @@ class Search:
         clusters: Clusters,
         probe: int | Literal["all"],
         engine: Engine,
+        scratch: Scratch,
         progress: Progress,
     ) -> None:
         self.space = space
         self._clusters = clusters
         self.probe = probe
         self._engine = engine
+        self._scratch = scratch
         self._progress = progress
 
     @property
@@ -97,7 +100,7 @@ class Search:
         within = self._clusters.centroids is not None and self.probe == 0
         self.space.project(fitted(self.space, radius, within), self._engine)
 
-        def inside(job: tuple[int, int, int]) -> Pairs:
+        def inside(job: tuple[int, int, int]) -> Arrays:
             start, stop, end = job
             one = self.space.tile(start, stop)
             return _joined(
@@ -105,8 +108,9 @@ class Search:
                     near(one, self.space.tile(*span), radius, upper=True, measured=measured)
                     for span in _spans(start, end)
                 ]
-            )
+            ).arrays
 
+        scratch = self._scratch.step(f"pairs-{radius.least.hex()}")
         borders = self._borders(radius)
         ends = self._clusters.starts.tolist()
         if borders is None and self.probe == "all":
@@ -117,17 +121,19 @@ class Search:
             for start, stop in _spans(first, last)
         ]
         with self._progress.stage("compare", self.space.count) as stage:
-            for (start, stop, _), found in zip(jobs, self._engine.map(inside, jobs), strict=True):
+            found = scratch.map("within", self._engine, inside, jobs)
+            for (start, stop, _), arrays in zip(jobs, found, strict=True):
                 stage.advance(stop - start)
-                yield found
+                yield Pairs(*arrays)
         if borders is None:
             return
         runs = borders.runs()
         with self._progress.stage("compare across clusters", self.space.count) as stage:
             task = _Across(self.space, borders, radius, measured)
-            for run, found in zip(runs, self._engine.map(task, runs), strict=True):
+            found = scratch.map("across", self._engine, task, runs)
+            for run, arrays in zip(runs, found, strict=True):
                 stage.advance(run[1] - run[0])
-                yield found
+                yield Pairs(*arrays)
 
     def _borders(self, radius: Radius) -> Borders | None:
         """Where to look across clusters; None for nowhere, or where all are compared anyway."""
@@ -255,7 +261,7 @@ class _Across:
     radius: Radius
     measured: bool
 
-    def __call__(self, run: tuple[int, int]) -> Pairs:
+    def __call__(self, run: tuple[int, int]) -> Arrays:
         row, cluster = self.borders.of(*run)
         one = self.space.tile(*run)
         order = np.argsort(cluster, kind="stable")
@@ -271,7 +277,7 @@ class _Across:
                 near(some, self.space.tile(*span), self.radius, measured=self.measured)
                 for span in _spans(start, stop)
             )
-        return _joined(found)
+        return _joined(found).arrays
 
 
 def _spans(start: int, stop: int, step: int = TILE) -> Iterator[tuple[int, int]]:

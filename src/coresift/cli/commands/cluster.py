@@ -108,6 +108,8 @@ def _counts(_: click.Context, __: click.Parameter, value: Any) -> int | tuple[in
 )
 @options.columns_option
 @options.prefix_option
+@options.resume_option
+@options.keep_scratch_option
 @options.input_options
 @options.run_options
 @options.show_options

@@ -41,6 +41,7 @@ from coresift.cli import options
     metavar="ROWS",
     help="Measure coverage on this many rows.  [default: all]",
 )
+@options.keep_scratch_option
 @options.input_options
 @options.run_options
 @options.show_options

@@ -80,6 +80,8 @@ def _command(method: Method) -> click.Command:
                 "--ids-only", is_flag=True, help="Write only `row` and the added columns."
             ),
             options.prefix_option,
+            options.resume_option,
+            options.keep_scratch_option,
             options.input_options,
             options.run_options,
             options.show_options,
