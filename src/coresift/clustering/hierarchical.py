@@ -17,12 +17,9 @@ from numpy.typing import NDArray
 from coresift.clustering.assign import Assigning
 from coresift.clustering.kmeans import FitOptions, KMeans, KMeansParams, fit
 from coresift.clustering.points import Held, Points, Sample
-from coresift.core import randomness
+from coresift.clustering.resampling import RESAMPLINGS, resampled
 from coresift.core.errors import ParameterError
-from coresift.core.smallest import SmallestPerGroup
 from coresift.io.store import Scratch
-
-RESAMPLINGS = ("closest", "random")
 
 
 @dataclass(frozen=True)
@@ -158,9 +155,8 @@ def _fit_level(
     model = saved or fit(points, params, **_lent(run, scratch.step("train")))
     for step in range(done, steps):
         part = _lent(run, scratch.step(f"resample-{step}"))
-        rows = _resampled(
-            points, model, size, hierarchy.resampling, f"resample/{number}/{step}", part
-        )
+        purpose = f"resample/{number}/{step}"
+        rows = resampled(points, model, size, hierarchy.resampling, purpose, part)
         if len(rows) < params.k:
             steps = step
             break
@@ -179,26 +175,3 @@ def _fit_level(
 
 def _lent(run: FitOptions, scratch: Scratch) -> FitOptions:
     return {**run, "scratch": scratch}
-
-
-def _resampled(
-    points: Points,
-    model: KMeans,
-    size: int,
-    resampling: str,
-    purpose: str,
-    run: FitOptions,
-) -> NDArray[np.int64]:
-    """Rows of up to ``size`` points of each cluster, ascending."""
-    totals = Assigning(
-        points, model.centroids, model.labels, run["engine"], run["progress"], run["scratch"]
-    )
-    smallest = SmallestPerGroup(np.full(len(model.centroids), size, np.int64))
-    for part in totals:
-        if resampling == "random":
-            keys = randomness.bits(run["seed"], purpose, part.row)
-            smallest.add(part.cluster.astype(np.int64), keys, part.row)
-        else:
-            distance = part.distance.astype(np.float64)
-            smallest.add(part.cluster.astype(np.int64), distance, part.row)
-    return np.sort(smallest.result()[2])
