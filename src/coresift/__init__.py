@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from coresift.api.doctor import doctor
     from coresift.api.evaluate import evaluate
     from coresift.api.inspect import inspect
+    from coresift.api.plan import plan_cluster, plan_select
     from coresift.api.replay import replay
     from coresift.api.select import select
 
@@ -29,18 +30,24 @@ __all__ = [
     "doctor",
     "evaluate",
     "inspect",
+    "plan_cluster",
+    "plan_select",
     "replay",
     "select",
 ]
 
-_VERBS = frozenset(("cluster", "doctor", "evaluate", "inspect", "replay", "select"))
+_MODULES = {
+    **{name: name for name in ("cluster", "doctor", "evaluate", "inspect", "replay", "select")},
+    "plan_cluster": "plan",
+    "plan_select": "plan",
+}
 
 
 def __getattr__(name: str) -> object:
     """Import a verb when it is first used: ``import coresift`` alone loads nothing heavy."""
-    if name not in _VERBS:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"coresift.api.{name}"), name)
+    return getattr(importlib.import_module(f"coresift.api.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -298,6 +298,24 @@ def test_against_another_dump(dump: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(chosen.dropped.values, cosine[near].max(axis=1))
 
 
+def test_against_several_dumps(dump: Path, tmp_path: Path) -> None:
+    tests = digits()[0][COUNT : COUNT + 200]
+    # with other columns, and a closer row in the second for some
+    one = write_dump(tmp_path / "one", vector_table(tests[:90], label=np.zeros(90)))
+    two = write_dump(tmp_path / "two", vector_table(tests[90:]))
+    params = {"threshold": 0.95, "pairs": "pairs.parquet"}
+    several = choose("dedup", dump, None, {**params, "against": [str(one), str(two)]})
+    whole = write_dump(tmp_path / "whole", vector_table(tests))
+    expected = choose("dedup", dump, None, {**params, "against": str(whole)})
+    assert several.rows.tolist() == expected.rows.tolist()
+    assert several.dropped is not None
+    assert expected.dropped is not None
+    assert several.dropped.duplicate_of.tolist() == expected.dropped.duplicate_of.tolist()
+    assert several.dropped.values.tolist() == expected.dropped.values.tolist()
+    assert (several.dropped.duplicate_of < 90).any()
+    assert (several.dropped.duplicate_of >= 90).any()
+
+
 def test_against_another_dimension(dump: Path, tmp_path: Path) -> None:
     other = write_dump(tmp_path / "tests", vector_table(np.ones((3, 5), np.float32)))
     with pytest.raises(InputError, match=r"--against .*: vectors of 5 dimensions, expected 64$"):

@@ -9,17 +9,16 @@ from typing import Any, Unpack
 
 from coresift.api.run import RESUMED, CommonOptions, Paths, Run
 from coresift.clustering.assign import Assigning
-from coresift.clustering.bisecting import fit_bisecting
-from coresift.clustering.hierarchical import HierarchyParams, Level, fit_levels
+from coresift.clustering.hierarchical import Level
 from coresift.clustering.kernels import choose_kernel
-from coresift.clustering.kmeans import FitOptions, KMeans, KMeansParams, fit, working_bytes
-from coresift.clustering.minibatch import fit_minibatch
+from coresift.clustering.kmeans import KMeans, working_bytes
 from coresift.clustering.output import (
     ADDED,
     write_assignments,
     write_centroids,
     write_representatives,
 )
+from coresift.clustering.request import Request
 from coresift.clustering.saved import Assignments
 from coresift.core.errors import ParameterError
 from coresift.io.dump import Dump
@@ -29,8 +28,6 @@ from coresift.io.target import Target
 from coresift.io.vectors import Vectors
 from coresift.io.writer import write_manifest
 
-METHODS = ("kmeans", "hierarchical", "bisecting", "minibatch")
-_ITERATIONS = {"minibatch": 1}
 # what may differ between two runs that give the same result
 _MEASURED = ("seconds", "peak_rss_bytes", "output", "kernel")
 _SPILLED = "vectors were kept in a scratch file, being larger than the memory budget"
@@ -154,29 +151,26 @@ def cluster(
     CoresiftError
         When the run cannot go on; nothing is left under ``output``.
     """
-    if method not in METHODS:
-        raise ParameterError(f"--method {method!r} is not one of {', '.join(METHODS)}")
-    given = {"resamples": resamples, "resample_size": resample_size, "resampling": resampling}
-    hierarchy = _hierarchy(k, method, {name: v for name, v in given.items() if v is not None})
-    if minibatch_rows is not None and method != "minibatch":
-        raise ParameterError(
-            "--minibatch-rows is an option of --method minibatch", hint="leave it out"
-        )
-    k = k if isinstance(k, int) else k[0]
-    iterations = _ITERATIONS.get(method, 20) if iterations is None else iterations
-    params = KMeansParams(
-        k, iterations, tol, seeding, seeding_rows, _train_rows(train_rows), kernel
+    request = Request.build(
+        k,
+        method=method,
+        iterations=iterations,
+        tol=tol,
+        seeding=seeding,
+        seeding_rows=seeding_rows,
+        train_rows=train_rows,
+        kernel=kernel,
+        minibatch_rows=minibatch_rows,
+        resamples=resamples,
+        resample_size=resample_size,
+        resampling=resampling,
     )
-    params.check()
+    params = request.params
     with Run(paths, common) as run:
         choose_kernel(kernel, run.device)
         dump = run.open()
         dim = dump.embedding.dim
-        if k > dump.rows:
-            raise ParameterError(
-                f"-k {k:,} is more than the {dump.rows:,} rows",
-                hint=f"ask for at most {dump.rows:,} clusters",
-            )
+        request.require_rows(dump.rows)
         shape = {"columns": None if columns is None else list(columns), "prefix": prefix}
         held = output_columns(dump, ADDED, columns=columns, prefix=prefix)
         target = Target(output, overwrite=overwrite, inputs=[*run.paths, *dump.options.vectors])
@@ -185,11 +179,12 @@ def cluster(
                 f"{output}: a clustering is a directory",
                 hint="give -o a name without .parquet",
             )
-        target.require_room(dump.rows * 16 + 4 * k * dim + subset_bytes(dump, held, k))
+        clusters = 4 * params.k * dim + subset_bytes(dump, held, params.k)
+        target.require_room(dump.rows * 16 + clusters)
         provenance = Provenance(
             command="cluster",
             method=method,
-            params=_told(params, hierarchy, minibatch_rows),
+            params=request.told(),
             output=shape,
             **run.input_provenance(dump),
         )
@@ -199,24 +194,7 @@ def cluster(
                 reserve = working_bytes(dump.rows, dim, params, run.engine.workers)
                 vectors = run.vectors(dump, reserve=reserve, keep=keep_scratch)
             with run.clock.stage("train"):
-                lent = FitOptions(
-                    spherical=run.options.metric == "cosine",
-                    device=run.device,
-                    seed=run.seed,
-                    engine=run.engine,
-                    budget=run.budget,
-                    scratch=run.scratch,
-                    progress=run.progress,
-                )
-                levels: tuple[Level, ...] = ()
-                if hierarchy is not None:
-                    model, levels = fit_levels(vectors, params, hierarchy, **lent)
-                elif method == "bisecting":
-                    model = fit_bisecting(vectors, params, **lent)
-                elif method == "minibatch":
-                    model = fit_minibatch(vectors, params, minibatch_rows, **lent)
-                else:
-                    model = fit(vectors, params, **lent)
+                model, levels = request.fit(vectors, **run.fit_options())
             provenance = replace(provenance, notes=list(_notes(vectors, model)))
             result = _write(run, dump, vectors, model, levels, target, held, prefix, provenance)
         run.finish()
@@ -279,42 +257,6 @@ def _write(
     return result
 
 
-def _hierarchy(
-    k: int | Sequence[int], method: str, given: dict[str, Any]
-) -> HierarchyParams | None:
-    """Options of the levels; None for k-means alone, which has none."""
-    counts = (k,) if isinstance(k, int) else tuple(k)
-    if method == "hierarchical":
-        hierarchy = HierarchyParams(counts, **given)
-        hierarchy.check()
-        return hierarchy
-    if len(counts) > 1:
-        raise ParameterError(
-            f"-k {','.join(str(count) for count in counts)} is several levels, and --method "
-            f"{method} has one",
-            hint="add --method hierarchical",
-        )
-    for name in given:
-        raise ParameterError(
-            f"--{name.replace('_', '-')} is an option of --method hierarchical",
-            hint="add --method hierarchical, or leave it out",
-        )
-    return None
-
-
-def _told(
-    params: KMeansParams, hierarchy: HierarchyParams | None, minibatch_rows: int | None
-) -> dict[str, Any]:
-    """What the run was told, by the names of its options."""
-    told: dict[str, Any] = {**asdict(params), "train_rows": params.train_rows or "all"}
-    if minibatch_rows is not None:
-        told["minibatch_rows"] = minibatch_rows
-    if hierarchy is not None:
-        told.update(asdict(hierarchy), k=list(hierarchy.levels))
-        del told["levels"]
-    return told
-
-
 def _timed(run: Run, totals: Assigning) -> Iterator[Assignments]:
     """Count the time that assignments take under ``assign``, apart from writing them."""
     parts = iter(totals)
@@ -324,18 +266,6 @@ def _timed(run: Run, totals: Assigning) -> Iterator[Assignments]:
         if part is None:
             return
         yield part
-
-
-def _train_rows(value: int | str | None) -> int | None:
-    if value is None or value == "all":
-        return None
-    try:
-        return int(value)
-    except ValueError:
-        raise ParameterError(
-            f"--train-rows {value!r} is neither a count nor 'all'",
-            hint="write --train-rows 1000000 or --train-rows all",
-        ) from None
 
 
 def _notes(vectors: Vectors, model: KMeans) -> tuple[str, ...]:

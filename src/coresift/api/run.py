@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self, TypedDict
 
 from coresift.clustering.kernels import choose_kernel
+from coresift.clustering.kmeans import FitOptions
 from coresift.core.errors import ParameterError
 from coresift.core.memory import Budget, peak_rss
 from coresift.core.progress import Progress, Silent
@@ -217,6 +218,18 @@ class Run:
             key = hashlib.sha256(json.dumps(names).encode()).hexdigest()[:32]
             scratch = self._stack.enter_context(Journal.open(self._folder, f"vectors-{key}"))
         return ingest(dump, self.engine, self.budget, scratch, self.progress, reserve=reserve)
+
+    def fit_options(self) -> FitOptions:
+        """What training is lent."""
+        return FitOptions(
+            spherical=self.options.metric == "cosine",
+            device=self.device,
+            seed=self.seed,
+            engine=self.engine,
+            budget=self.budget,
+            scratch=self.scratch,
+            progress=self.progress,
+        )
 
     def report(self) -> dict[str, Any]:
         """Measured cost of the run: ``seconds`` by stage and ``peak_rss_bytes``."""

@@ -14,7 +14,7 @@ import pyarrow as pa
 from coresift.api.run import RESUMED, CommonOptions, Paths, Run, absolute
 from coresift.clustering.saved import SavedClustering
 from coresift.core.errors import OutputError, ParameterError
-from coresift.core.selection import Dropped, Selection
+from coresift.core.selection import ROW_BYTES, Dropped, Selection
 from coresift.core.size import Size
 from coresift.io.dump import InputOptions, open_dump
 from coresift.io.provenance import Provenance
@@ -26,9 +26,6 @@ from coresift.selection.base import Context, Data
 from coresift.selection.option import Params
 from coresift.selection.registry import Method
 
-# What a row of a selection takes while it is chosen and written: ids, keys, weights, scores,
-# clusters, ranks, and copies of them while they are sorted.
-_ROW_BYTES = 120
 _MEASURED = ("seconds", "peak_rss_bytes", "output")
 _INHERITED = ("embedding", "embedding_dtype", "where", "metric", "invalid")
 
@@ -136,13 +133,13 @@ def select(
         When the run cannot go on; nothing is left under ``output``.
     """
     found = registry.find(method)
-    options = _build(found, params)
+    options = build_params(found, params)
     wanted = None if size is None else Size.parse(size)
     if wanted is None and found.size == "required":
         raise ParameterError(f"{method} needs a size", hint="give -n 5000 or -n 10%")
     with Run(paths, common) as run:
-        clustering = _open_clustering(found, clusters)
-        dump = run.open(_follow(run, clustering) if clustering is not None else None)
+        clustering = open_clustering(found, clusters)
+        dump = run.open(follow(run, clustering) if clustering is not None else None)
         if clustering is not None:
             clustering.provenance.require_input(
                 dump,
@@ -163,7 +160,7 @@ def select(
         )
         if wanted is not None:
             rows = min(dump.rows, wanted.count or wanted.resolve(dump.rows))
-            run.budget.require(rows * _ROW_BYTES, f"a selection of {rows:,} rows")
+            run.budget.require(rows * ROW_BYTES, f"a selection of {rows:,} rows")
             target.require_room(subset_bytes(dump, held, rows))
         beside = _beside(options, overwrite, used, target)
         provenance = Provenance(
@@ -207,7 +204,8 @@ def select(
         return replace(result, notes=(*result.notes, RESUMED)) if resumed else result
 
 
-def _build(method: Method, params: Mapping[str, object] | Params | None) -> Params:
+def build_params(method: Method, params: Mapping[str, object] | Params | None) -> Params:
+    """A method's own options, checked."""
     if isinstance(params, Params):
         if not isinstance(params, method.params):
             raise ParameterError(
@@ -219,9 +217,10 @@ def _build(method: Method, params: Mapping[str, object] | Params | None) -> Para
     return method.params.build(params or {}, method.name)
 
 
-def _open_clustering(
+def open_clustering(
     method: Method, clusters: str | os.PathLike[str] | None
 ) -> SavedClustering | None:
+    """The clustering that a method is given; refuse one too few or too many."""
     needed = "clustering" in method.needs
     taken = needed or "clustering" in method.takes
     if clusters is None:
@@ -238,7 +237,7 @@ def _open_clustering(
     return SavedClustering.open(Path(clusters))
 
 
-def _follow(run: Run, clustering: SavedClustering) -> InputOptions:
+def follow(run: Run, clustering: SavedClustering) -> InputOptions:
     """How the clustering read its input; refuse options that say otherwise."""
     theirs = clustering.provenance.input_options()
     for name in _INHERITED:
@@ -257,13 +256,15 @@ def _follow(run: Run, clustering: SavedClustering) -> InputOptions:
 
 def _recorded(options: Params) -> dict[str, Any]:
     """The options that decide the result, with paths that mean the same from elsewhere."""
-    values = options.to_json()
+    values: dict[str, Any] = options.to_json()
     for item in options.options():
         if item.kind == "output":
             values[item.name] = None
         value = values[item.name]
         if item.kind == "path" and isinstance(value, str):
             values[item.name] = absolute(value)
+        elif item.kind == "paths" and isinstance(value, tuple):
+            values[item.name] = [absolute(path) for path in value]
     return values
 
 
@@ -278,10 +279,14 @@ def _parents(
             "digest": clustering.digest,
         }
     for item in method.params.options():
-        path = getattr(options, item.field)
-        if item.kind == "path" and path is not None:
+        value = getattr(options, item.field)
+        if item.kind not in ("path", "paths") or value is None:
+            continue
+        paths = [value] if isinstance(value, str) else value
+        for number, path in enumerate(paths, start=1):
             digest = open_dump([path]).fingerprint.digest
-            parents[item.name] = {"path": absolute(path), "digest": digest}
+            role = item.name if number == 1 else f"{item.name} {number}"
+            parents[role] = {"path": absolute(path), "digest": digest}
     return parents
 
 

@@ -78,6 +78,40 @@ def show_evaluation(facts: Mapping[str, Any]) -> None:
     show_facts({}, facts.get("notes", ()))
 
 
+def show_plan(facts: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print what a run would take."""
+    if as_json:
+        show_json(facts)
+        return
+    show_facts({"plan": f"{facts['command']} {facts['method']}", "rows": facts["rows"]})
+    rows = [
+        [
+            stage["name"],
+            f"{stage['passes']:.3g}",
+            format_bytes(stage["bytes_read"]),
+            stage["seconds"],
+        ]
+        for stage in facts["stages"]
+    ]
+    show_table(["stage", "passes", "read from files", "seconds"], rows)
+    scale = facts["at_scale"]
+    place = "in memory" if facts["in_memory"] else "in a scratch file"
+    machines = "machine" if scale["machines"] == 1 else "machines"
+    show_facts(
+        {
+            "seconds": facts["seconds"],
+            "peak memory": f"{format_bytes(facts['peak_memory_bytes'])} of a budget of "
+            f"{format_bytes(facts['memory_budget_bytes'])}, vectors {place}",
+            "scratch": format_bytes(facts["scratch_bytes"]),
+            "output": format_bytes(facts["output_bytes"]),
+            "at 10^9 rows": f"{scale['machines']:,} {machines}: {scale['seconds']:,.0f} s, "
+            f"{format_bytes(scale['memory_bytes'])} of memory and "
+            f"{format_bytes(scale['scratch_bytes'])} of scratch each",
+        },
+        facts["notes"],
+    )
+
+
 def show_text(text: str) -> None:
     """Print text on stdout as it is.
 

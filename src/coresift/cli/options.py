@@ -139,6 +139,34 @@ def output_option(what: str) -> Callable[..., Any]:
     )
 
 
+def _no_output(context: click.Context, _: click.Parameter, value: bool) -> bool:
+    """A plan writes nothing, so ``-o`` may be left out."""
+    if value:
+        for option in context.command.params:
+            if option.name == "output":
+                option.required = False
+    return value
+
+
+plan_options = _stack(
+    click.option(
+        "--plan",
+        is_flag=True,
+        is_eager=True,
+        callback=_no_output,
+        help="Print what the run would take (passes, bytes read, memory, disk, seconds, and the "
+        "same for 10^9 rows), measured on a sample, and do nothing.",
+    ),
+    click.option(
+        "--machines",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="With --plan: machines like this one, for the estimate at 10^9 rows.",
+    ),
+)
+
+
 keep_scratch_option = click.option(
     "--keep-scratch",
     is_flag=True,

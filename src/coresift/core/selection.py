@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+# What a row of a selection takes while it is chosen and written: ids, keys, weights, scores,
+# clusters, ranks, and copies of them while they are sorted.
+ROW_BYTES = 120
+
 
 @dataclass(frozen=True)
 class Dropped:

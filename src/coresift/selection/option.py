@@ -9,13 +9,14 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from coresift.core.errors import ParameterError
 
-Kind = Literal["text", "path", "output", "number", "flag"]
+Kind = Literal["text", "paths", "path", "output", "number", "flag"]
+Value = str | float | bool | tuple[str, ...] | None
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,9 @@ class Option:
         Name in JSON, in a config file and as a Python key: ``with_replacement``.
     flag : str
         On the command line: ``--with-replacement``.
-    kind : {"text", "path", "output", "number", "flag"}
-        What it takes: a path is read, an output is written, a flag takes nothing.
+    kind : {"text", "paths", "path", "output", "number", "flag"}
+        What it takes: a path is read, an output is written, a flag takes nothing. ``paths`` may
+        be given several times.
     help : str
         One or two sentences.
     default : object
@@ -58,7 +60,7 @@ class Option:
     maximum: float | None
     words: tuple[str, ...]
 
-    def read(self, value: object) -> str | float | bool | None:
+    def read(self, value: object) -> Value:
         """Value of the option's kind, within its bounds.
 
         Raises
@@ -74,6 +76,10 @@ class Option:
             return value
         if self.kind == "number":
             return self._number(value)
+        if self.kind == "paths":
+            if isinstance(value, Sequence) and not isinstance(value, str):
+                return tuple(str(path) for path in value) or None
+            return (str(value),)
         text = str(value)
         if self.choices and text not in self.choices:
             raise ParameterError(f"{self.flag} {text!r} is not one of {', '.join(self.choices)}")
@@ -173,6 +179,6 @@ class Params:
         for item in self.options():
             item.read(getattr(self, item.field))
 
-    def to_json(self) -> dict[str, str | float | bool | None]:
+    def to_json(self) -> dict[str, Value]:
         """Return the options by name."""
         return {item.name: getattr(self, item.field) for item in self.options()}

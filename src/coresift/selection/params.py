@@ -105,15 +105,16 @@ class DedupParams(Params):
         metavar="P|all",
         words=("all",),
     )
-    against: str | None = option(
+    against: tuple[str, ...] | None = option(
         "Drop the rows that are near a row of this other dump, and no others: training rows near "
-        "a test set, for example.",
-        kind="path",
+        "a test set, for example. May be given several times.",
+        kind="paths",
         metavar="PATH",
     )
     pairs: str | None = option(
         "Write a table of the dropped rows too: `row`, `duplicate_of`, the row that it was "
-        "dropped for, and their `similarity` (a distance with --epsilon).",
+        "dropped for (with --against, counted through its dumps), and their `similarity` (a "
+        "distance with --epsilon).",
         kind="output",
         metavar="FILE.parquet",
     )

@@ -50,6 +50,9 @@ class Method:
         What the user may bring: ``clustering``.
     random : bool
         Whether its result depends on the seed.
+    reads : tuple of str
+        What it reads before it writes: ``vectors``, ``columns``, ``pairs`` of
+        vectors or, as often as it stands here, ``assignments``.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Method:
     size: Literal["required", "optional", "none"] = "required"
     takes: tuple[str, ...] = ()
     random: bool = True
+    reads: tuple[str, ...] = ("vectors",)
 
     def load(self) -> Select:
         """Import the method."""
@@ -93,6 +97,7 @@ METHODS: dict[str, Method] = {
             streaming=True,
             params=BalancedParams,
             loader="coresift.selection.balanced:select",
+            reads=("assignments",),
             adds=("row", "weight", "cluster"),
         ),
         Method(
@@ -105,6 +110,7 @@ METHODS: dict[str, Method] = {
             streaming=True,
             params=DedupParams,
             loader="coresift.selection.dedup:select",
+            reads=("vectors", "pairs"),
             size="none",
             takes=("clustering",),
             random=False,
@@ -119,6 +125,7 @@ METHODS: dict[str, Method] = {
             streaming=True,
             params=PrototypesParams,
             loader="coresift.selection.prototypes:select",
+            reads=("assignments",) * 2,
             adds=("row", "weight", "score", "cluster", "rank"),
             random=False,
         ),
@@ -141,6 +148,7 @@ METHODS: dict[str, Method] = {
             streaming=True,
             params=SensitivityParams,
             loader="coresift.selection.sensitivity:select",
+            reads=("assignments",) * 5,
             adds=("row", "weight", "score", "cluster"),
         ),
         Method(
@@ -151,6 +159,7 @@ METHODS: dict[str, Method] = {
             streaming=True,
             params=TopKParams,
             loader="coresift.selection.top_k:select",
+            reads=("vectors", "columns"),
             adds=("row", "weight", "score", "rank"),
             size="optional",
             random=False,

@@ -108,12 +108,20 @@ def _counts(_: click.Context, __: click.Parameter, value: Any) -> int | tuple[in
 )
 @options.columns_option
 @options.prefix_option
+@options.plan_options
 @options.resume_option
 @options.keep_scratch_option
 @options.input_options
 @options.run_options
 @options.show_options
-def command(paths: tuple[str, ...], as_json: bool, columns: str | None, **values: Any) -> None:
+def command(
+    paths: tuple[str, ...],
+    as_json: bool,
+    columns: str | None,
+    plan: bool,
+    machines: int,
+    **values: Any,
+) -> None:
     """Cluster the rows by k-means, or by levels of it.
 
     Writes centroids.parquet, assignments/, representatives.parquet (the rows nearest the
@@ -124,9 +132,11 @@ def command(paths: tuple[str, ...], as_json: bool, columns: str | None, **values
 
     with options.watched(values) as progress:
         common = options.common(values, *options.INPUT, *options.RUN)
-        result = cluster(
-            paths, columns=options.split_columns(columns), **values, **common, **progress
-        )
+        held = options.split_columns(columns)
+        if plan:
+            _show_plan(paths, values, machines, as_json, columns=held, **common)
+            return
+        result = cluster(paths, columns=held, **values, **common, **progress)
     facts = result.to_json()
     if as_json:
         console.show_json(facts)
@@ -136,3 +146,18 @@ def command(paths: tuple[str, ...], as_json: bool, columns: str | None, **values
     if len(result.levels) > 1:
         shown["k"] = ", ".join(f"{k:,}" for k in result.levels)
     console.show_facts({**shown, **console.measured(facts)}, result.notes)
+
+
+def _show_plan(
+    paths: tuple[str, ...], values: dict[str, Any], machines: int, as_json: bool, **common: Any
+) -> None:
+    from coresift.api.plan import plan_cluster
+    from coresift.cli import console
+    from coresift.clustering.request import Request
+
+    for name in ("output", "overwrite", "resume", "keep_scratch"):
+        del values[name]
+    prefix = values.pop("prefix")
+    request = Request.build(values.pop("k"), **values)
+    found = plan_cluster(paths, request, prefix=prefix, machines=machines, **common)
+    console.show_plan(found.to_json(), as_json=as_json)

@@ -38,7 +38,15 @@ def command() -> None:
 
 
 def _command(method: Method) -> click.Command:
-    def run(paths: tuple[str, ...], as_json: bool, columns: str | None, **values: Any) -> None:
+    def run(
+        paths: tuple[str, ...],
+        as_json: bool,
+        columns: str | None,
+        plan: bool,
+        machines: int,
+        **values: Any,
+    ) -> None:
+        from coresift.api.plan import plan_select
         from coresift.api.select import select
         from coresift.cli import console
 
@@ -49,11 +57,26 @@ def _command(method: Method) -> click.Command:
         }
         with options.watched(values) as progress:
             common = options.common(values, *options.INPUT, *options.RUN)
+            held = options.split_columns(columns)
+            if plan:
+                for name in ("output", "overwrite", "resume", "keep_scratch"):
+                    del values[name]
+                found = plan_select(
+                    method.name,
+                    paths,
+                    params=params,
+                    columns=held,
+                    machines=machines,
+                    **values,
+                    **common,
+                )
+                console.show_plan(found.to_json(), as_json=as_json)
+                return
             result = select(
                 method.name,
                 paths,
                 params=params,
-                columns=options.split_columns(columns),
+                columns=held,
                 **values,
                 **common,
                 **progress,
@@ -80,6 +103,7 @@ def _command(method: Method) -> click.Command:
                 "--ids-only", is_flag=True, help="Write only `row` and the added columns."
             ),
             options.prefix_option,
+            options.plan_options,
             options.resume_option,
             options.keep_scratch_option,
             options.input_options,
@@ -138,6 +162,7 @@ def _option(option: Option) -> Any:
     return click.option(
         *names,
         type=float if plain_number else str,
+        multiple=option.kind == "paths",
         default=option.default,
         show_default=option.default is not None,
         metavar=option.metavar,
