@@ -23,6 +23,7 @@ from coresift.core.memory import Budget
 from coresift.engine.base import Engine
 from coresift.io.store import RowStore, Scratch
 
+_LABEL_BYTES = 4
 KERNELS = ("auto", "blas", "superkmeans", "faiss")
 
 Labels = NDArray[np.int32]
@@ -87,11 +88,17 @@ class Blas:
         self._before: Centers | None = None
         self._done: set[int] = set()
         self._groups: NDArray[np.int32] | None = None
-        place = None if points.rows * 4 * (1 + groups) < budget.left() // 2 else scratch
-        self._bounds = RowStore(points.rows, 1 + groups, np.dtype(np.float32), place)
+        # what was made is resident when it is written: till then it does not show in the budget
+        left = budget.left() - _LABEL_BYTES * points.rows
+        size = points.rows * 4 * (1 + groups)
+        held = size < left // 2
+        self._bounds = RowStore(
+            points.rows, 1 + groups, np.dtype(np.float32), None if held else scratch
+        )
+        left -= size if held else 0
         self._kept: RowStore | None = None
         size = points.rows * projection.width * 4
-        if projection.basis is not None and size < budget.left() // 2:
+        if projection.basis is not None and size < left // 2:
             self._kept = RowStore(points.rows, projection.width, np.dtype(np.float32), None)
 
     def search(self, centroids: NDArray[np.float32]) -> Search:

@@ -196,9 +196,7 @@ class RowStore:
         self._buffers = threading.local()
         self._array: NDArray[Any] | None = None
         if scratch is None:
-            # touched at once: what is left of the budget is told by what is resident
-            self._array = np.empty((rows, width), self.dtype)
-            self._array.fill(0)
+            self._array = np.zeros((rows, width), self.dtype)
         else:
             self._file = scratch.file(rows * self._row_bytes, "vectors beyond --memory", name)
 

@@ -170,6 +170,17 @@ def file_bytes(dump: Dump, columns: tuple[str, ...]) -> int:
     return int(total * size / max(1, whole)) + sum(table.ref.size for table in dump.sidecar)
 
 
+def touch_seconds(engine: Engine) -> float:
+    """Seconds for each byte of memory that is used for the first time, all workers busy."""
+
+    def task(_: int) -> None:
+        # larger than what an allocator would have kept
+        np.empty(_DISK_BYTES, np.uint8).fill(1)
+
+    spent = timed(lambda: list(engine.map(task, range(engine.workers))))
+    return spent / (_DISK_BYTES * engine.workers)
+
+
 @dataclass(frozen=True)
 class Disk:
     """Seconds for each byte that is written to the scratch folder, and read again."""

@@ -27,12 +27,12 @@ from coresift.io.dump import Dump
 from coresift.io.store import RowStore, Scratch
 from coresift.io.subset import subset_bytes
 from coresift.planning.calibration import (
-    Disk,
     Reading,
     Stopwatch,
     disk_seconds,
     read_vectors,
     timed,
+    touch_seconds,
     write_table,
 )
 from coresift.planning.plan import Held, Plan, Stage
@@ -99,10 +99,13 @@ def plan_cluster(
         budget=run["budget"].total,
         spare_row_bytes=0 if projection.basis is None else 4 * projection.width,
     )
-    job = _Job(rows, size, held.resident(rows), disk.read * size, 16 * params.k * dim)
+    resident = held.resident(rows)
+    laid_down = size * (touch_seconds(run["engine"]) if resident else disk.write)
+    job = _Job(rows, size, resident, disk.read * size, 16 * params.k * dim)
     known = params.train_rows is None and params.kernel != "superkmeans"
     trained = rows if params.train_rows is None else min(rows, params.train_rows)
-    stages = [job.reads(reading, disk)]
+    spent = reading.seconds * rows + laid_down
+    stages = [Stage("read", 1.0, int(reading.bytes * rows), spent)]
     if method in ("kmeans", "hierarchical"):
         stages.append(job.passes("seeding", bool(rates.seed_rows), rates.seed_rows * trained))
         stages.append(Stage("seed", 0.0, 0, rates.seed, "fixed"))
@@ -146,12 +149,6 @@ class _Job:
     resident: bool
     pass_seconds: float
     reduced: int
-
-    def reads(self, reading: Reading, disk: Disk) -> Stage:
-        """Decode the dump once."""
-        spilled = 0.0 if self.resident else self.size * disk.write
-        spent = reading.seconds * self.rows + spilled
-        return Stage("read", 1.0, int(reading.bytes * self.rows), spent)
 
     def passes(self, name: str, passes: float, seconds: float, reduced: int = 0) -> Stage:
         """Passes over the vectors."""

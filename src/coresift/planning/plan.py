@@ -55,7 +55,7 @@ class Held:
     ----------
     bytes : int
         What the vectors take.
-    row_bytes : int
+    row_bytes : float
         What else is held for each row.
     fixed_bytes : int
         What is held whatever the rows.
@@ -66,7 +66,7 @@ class Held:
     """
 
     bytes: int
-    row_bytes: int
+    row_bytes: float
     fixed_bytes: int
     budget: int
     spare_row_bytes: int = 0
@@ -80,7 +80,7 @@ class Held:
         held = rows * self.row_bytes + self.fixed_bytes
         held += self.bytes if self.resident(rows) else 0
         spare = rows * self.spare_row_bytes
-        return min(held + (spare if 2 * spare < self.budget - held else 0), self.budget)
+        return min(int(held) + (spare if 2 * spare < self.budget - held else 0), self.budget)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 
 from coresift.clustering.saved import SavedClustering
@@ -17,6 +18,7 @@ from coresift.planning.calibration import (
     read_columns,
     read_vectors,
     timed,
+    touch_seconds,
     write_rows,
 )
 from coresift.planning.pairs import plan_pairs
@@ -57,10 +59,11 @@ def plan_select(
     """
     begun = time.perf_counter()
     engine, rows, held = context.engine, dump.rows, tuple(columns)
+    chosen = rows if method.size == "none" else size
     base = current_rss()
     stages: list[Stage] = []
     notes: tuple[str, ...] = ()
-    vectors = Held(0, ROW_BYTES, base, context.budget.total)
+    vectors = Held(0, ROW_BYTES * chosen / rows, base, context.budget.total)
     scratch = 0
     pass_seconds = 0.0
     for read in method.reads:
@@ -81,9 +84,11 @@ def plan_select(
             found = plan_pairs(dump, params, reading.vectors, context)
             notes = found.notes
             vectors = Held(memory, found.row_bytes, base, context.budget.total)
-            scratch = 0 if vectors.resident(rows) else memory
+            resident = vectors.resident(rows)
+            scratch = 0 if resident else memory
+            laid = memory * (touch_seconds(engine) if resident else disk.write)
+            stages[-1] = replace(stages[-1], seconds=stages[-1].seconds + laid)
             stages.append(Stage("compare", 1.0, scratch, found.seconds, found.growth))
-    chosen = rows if method.size == "none" else size
     scan = read_columns(dump, engine, held) * rows
     write, _ = write_rows(dump, held, context.scratch.folder)
     whole = file_bytes(dump, held) if held else 0
