@@ -126,7 +126,7 @@ def test_files_batches_threads_and_memory_leave_no_trace(
         resident.append(vectors.resident)
         return vectors
 
-    monkeypatch.setattr("coresift.api.evaluate.ingest", spy)
+    monkeypatch.setattr("coresift.api.run.ingest", spy)
     other = digits_dump(tmp_path / "other", files=12, row_group_size=50)
     path = rows_file(tmp_path / "s.parquet", list(range(5, 905, 9)), weight=np.linspace(1, 35, 100))
     expected = results(evaluate(path, full=dump, label="label", threads=1))
