@@ -19,8 +19,10 @@ from coresift.core.selection import Selection
 from coresift.core.size import Size
 from coresift.engine.base import Engine
 from coresift.io.dump import Dump, InputOptions, Shard, open_dump
+from coresift.io.rowfile import RowFile
 from coresift.io.store import RowStore, Scratch
-from coresift.io.vectors import Vectors, matching_rows, refuse_invalid, vector_batches
+from coresift.io.vectors import Vectors, ingest, vector_batches
+from coresift.selection.candidates import Candidates, find_candidates
 from coresift.selection.columns import Block, Column, find_column
 
 Result = TypeVar("Result")
@@ -62,32 +64,6 @@ class Select(Protocol):
 
     def __call__(self, data: Data, size: Size | None, params: Any, context: Context) -> Selection:
         """Choose rows; ``params`` is of the method's own type and has been checked."""
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """The rows there are to choose from: those that match and whose vector is valid.
-
-    Attributes
-    ----------
-    kept : ndarray of bool, shape (rows,), or None
-        None when all are.
-    count : int
-        How many.
-    notes : tuple of str
-        What was left out, or could not be checked.
-    """
-
-    kept: NDArray[np.bool_] | None
-    count: int
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Checked:
-    kept: NDArray[np.bool_]
-    dropped: int
-    first_invalid: tuple[int, int] | None
 
 
 class Data:
@@ -159,46 +135,7 @@ class Data:
         InputError
             At the first invalid row, unless invalid rows are dropped; when no row is left.
         """
-        notes = []
-        vectors = True
-        try:
-            column = self._dump.embedding
-        except InputError as error:
-            options = self._dump.options
-            if options.embedding is not None or options.vectors or options.metric == "cosine":
-                raise
-            notes.append(f"vectors were not checked: {error.message}")
-            vectors = False
-        if not vectors and self._dump.where is None:
-            return Candidates(None, self.rows, tuple(notes))
-        reads = (
-            column.columns if vectors else tuple(self._dump.where[1] if self._dump.where else ())
-        )
-        if vectors and self._stored is not None:
-            dropped = self._stored.dropped
-            if dropped:
-                notes.append(_left_out(dropped))
-            return Candidates(self._stored.kept, self._stored.count, tuple(notes))
-        task = self._check_vectors if vectors else self._check_filter
-        pieces: list[NDArray[np.bool_]] = []
-        dropped = 0
-        with self._progress.stage("check", self.rows) as stage:
-            for result in self._engine.map(task, self._dump.shards(reads)):
-                if result.first_invalid is not None:
-                    raise refuse_invalid(self._dump, *result.first_invalid)
-                pieces.append(result.kept)
-                dropped += result.dropped
-                stage.advance(len(result.kept))
-        kept = np.concatenate(pieces)
-        count = int(np.count_nonzero(kept))
-        if count == 0:
-            raise InputError(
-                f"{self._dump.source}: no row is left of {self.rows:,}",
-                hint="--where or --invalid drop left none",
-            )
-        if dropped:
-            notes.append(_left_out(dropped))
-        return Candidates(None if count == self.rows else kept, count, tuple(notes))
+        return find_candidates(self._dump, self._engine, self._progress, lambda: self._stored)
 
     def other(self, path: str, option: str) -> Data:
         """Another dump, read as this one: its vector column, metric and invalid rows.
@@ -222,6 +159,58 @@ class Data:
                 hint="both dumps must come from the same model",
             )
         return found
+
+    def points(self, context: Context, reserve: int) -> Vectors:
+        """The candidates' vectors, to be read any number of times.
+
+        Parameters
+        ----------
+        context : Context
+            The run's resources.
+        reserve : int
+            Bytes to leave for the work that follows.
+
+        Raises
+        ------
+        InputError
+            At the first invalid row, unless invalid rows are dropped; when no row is left.
+        """
+        if self._stored is not None:
+            return self._stored
+        return ingest(
+            self._dump,
+            context.engine,
+            context.budget,
+            context.scratch,
+            context.progress,
+            reserve=reserve,
+        )
+
+    def given(self, path: str | None, kept: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+        """Rows that an earlier selection from this dump holds, ascending.
+
+        Parameters
+        ----------
+        path : str or None
+            What ``--given`` names; None holds none.
+        kept : ndarray of bool, shape (rows,), or None
+            The candidates.
+
+        Raises
+        ------
+        InputError
+            When it has no row ids, or names a row that is no candidate.
+        MismatchError
+            When it was selected from another dump.
+        """
+        if path is None:
+            return np.empty(0, np.int64)
+        file = RowFile.open(path)
+        if file.provenance is not None:
+            file.provenance.require_input(
+                self._dump, path, "--given needs rows that were selected from this dump"
+            )
+        return np.sort(file.ids(kept, self.rows, self._dump.source))
 
     def vectors(
         self,
@@ -283,24 +272,6 @@ class Data:
     def cosine(self) -> bool:
         """Whether distances are between vectors scaled to norm 1."""
         return self._dump.options.metric == "cosine"
-
-    def _check_filter(self, shard: Shard) -> _Checked:
-        kept = matching_rows(self._dump, shard)
-        return _Checked(np.ones(shard.rows, np.bool_) if kept is None else kept, 0, None)
-
-    def _check_vectors(self, shard: Shard) -> _Checked:
-        kept = np.zeros(shard.rows, np.bool_)
-        dropped = 0
-        for batch in vector_batches(self._dump, shard):
-            good = batch.matching & (batch.reason == 0)
-            refused = np.flatnonzero(batch.matching & (batch.reason != 0))
-            if len(refused) and not self.drops_invalid:
-                first = (batch.start + int(refused[0]), int(batch.reason[refused[0]]))
-                return _Checked(kept, 0, first)
-            dropped += len(refused)
-            low = batch.start - shard.start
-            kept[low : low + len(good)] = good
-        return _Checked(kept, dropped, None)
 
     def map(
         self,
@@ -367,10 +338,6 @@ class Data:
             if len(rows):
                 held = batch if len(rows) == batch.num_rows else batch.filter(pa.array(mask))
                 yield Block(rows, tuple(column.of(held) for column in columns))
-
-
-def _left_out(dropped: int) -> str:
-    return f"{dropped:,} rows with an invalid vector were dropped"
 
 
 def _mask(

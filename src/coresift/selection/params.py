@@ -156,6 +156,34 @@ class DedupParams(Params):
 
 
 @dataclass(frozen=True)
+class GivenParams(Params):
+    """What methods take that choose rows for how they cover the data together."""
+
+    given: str | None = option(
+        "Rows that are held already, such as a labelled set: an earlier selection from this dump, "
+        "or any Parquet with a column `row`. They cover what is near them and are not chosen "
+        "again.",
+        kind="path",
+        metavar="SUBSET",
+    )
+
+
+@dataclass(frozen=True)
+class KCenterParams(GivenParams):
+    """Options of ``k-center``."""
+
+    outliers: float = option(
+        "Share of the rows that may be left uncovered. Each row is then drawn uniformly from the "
+        "farthest, twice as many as may be left out.",
+        kind="number",
+        default=0.0,
+        minimum=0.0,
+        maximum=0.5,
+        metavar="SHARE",
+    )
+
+
+@dataclass(frozen=True)
 class PrototypesParams(Params):
     """Options of ``prototypes``."""
 

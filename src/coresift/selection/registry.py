@@ -12,6 +12,7 @@ from coresift.selection.option import Params
 from coresift.selection.params import (
     BalancedParams,
     DedupParams,
+    KCenterParams,
     PrototypesParams,
     RandomParams,
     SensitivityParams,
@@ -114,6 +115,19 @@ METHODS: dict[str, Method] = {
             size="none",
             takes=("clustering",),
             random=False,
+        ),
+        Method(
+            name="k-center",
+            summary="Greedy k-center: again and again the row farthest from those chosen, so that "
+            "no row is far from all of them.",
+            paper="Gonzalez, Clustering to Minimize the Maximum Intercluster Distance, 1985; Sener "
+            "and Savarese, Active Learning for Convolutional Neural Networks: A Core-Set Approach, "
+            "ICLR 2018",
+            needs=(),
+            streaming=True,
+            params=KCenterParams,
+            loader="coresift.selection.k_center:select",
+            adds=("row", "weight", "score", "rank"),
         ),
         Method(
             name="prototypes",

@@ -1,0 +1,160 @@
+"""k-center: the plain greedy, its bound, rows that are given, outliers and ties."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from coresift.api.select import select
+from coresift.core.errors import InputError, MismatchError, ParameterError
+from coresift.core.memory import current_rss
+from coresift.core.selection import Selection
+from coresift.selection import farthest as farthest_module
+from tests.data import digits, digits_dump, vector_table, write_dump
+from tests.selection.choosing import choose
+
+
+def distances(rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    """All distances, float64."""
+    wide = rows.astype(np.float64)
+    found: NDArray[np.float64] = np.sqrt(np.square(wide[:, None] - wide[None]).sum(axis=2))
+    return found
+
+
+def plain(far: NDArray[np.float64], chosen: list[int], count: int) -> list[int]:
+    """The next rows by comparing all with all; ties go to the first row."""
+    picks: list[int] = []
+    for _ in range(count):
+        left = far[:, chosen + picks].min(axis=1)
+        left[chosen + picks] = -1.0
+        picks.append(int(left.argmax()))
+    return picks
+
+
+def order(found: Selection) -> list[int]:
+    """Rows as they were picked."""
+    assert found.rank is not None
+    picks: list[int] = found.rows[np.argsort(found.rank)].tolist()
+    return picks
+
+
+@pytest.mark.parametrize("pool", [1, 20, 10_000])
+def test_as_the_plain_greedy(pool: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(farthest_module, "_POOL_BYTES", 0)
+    monkeypatch.setattr(farthest_module, "_LEAST_POOL", pool)
+    dump = digits_dump(tmp_path / "emb", files=2)
+    far = distances(digits()[0])
+    found = choose("k-center", dump, 120)
+    picks = order(found)
+    assert picks[1:] == plain(far, picks[:1], 119)
+    assert found.score is not None
+    assert found.rank is not None
+    assert np.isinf(found.score[found.rank.argmin()])
+    expected = [far[picks[:i], row].min() for i, row in enumerate(picks) if i]
+    np.testing.assert_allclose(found.score[np.argsort(found.rank)][1:], expected)
+    assert found.resolved["radius"] == pytest.approx(far[:, picks].min(axis=1).max())
+    assert found.weight.sum() == len(far)
+    # of two as near, the one that was picked first
+    counts = np.bincount(far[:, picks].argmin(axis=1), minlength=120)
+    assert found.weight[np.argsort(found.rank)].tolist() == counts.tolist()
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    points=st.lists(st.tuples(*[st.integers(0, 5)] * 2), min_size=4, max_size=11),
+    size=st.integers(1, 4),
+    seed=st.integers(0, 3),
+)
+def test_at_most_twice_the_best_radius(
+    points: list[tuple[int, int]], size: int, seed: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    rows = np.array(points, np.float32)
+    dump = write_dump(tmp_path_factory.mktemp("few"), vector_table(rows))
+    far = distances(rows)
+    best = min(
+        far[:, list(some)].min(axis=1).max()
+        for some in itertools.combinations(range(len(rows)), size)
+    )
+    found = choose("k-center", dump, size, seed=seed)
+    radius = far[:, found.rows].min(axis=1).max()
+    assert found.resolved["radius"] == pytest.approx(radius)
+    assert radius <= 2.0 * best + 1e-9
+    # equal rows are chosen last, in their order, and each stands for itself
+    picks = order(found)
+    assert picks[1:] == plain(far, picks[:1], size - 1)
+    assert found.weight.sum() == len(rows)
+    assert (found.weight >= 1.0).all()
+
+
+def test_given_rows_are_covered_and_not_chosen(tmp_path: Path) -> None:
+    dump = digits_dump(tmp_path / "emb")
+    select("random", dump, size=40, output=tmp_path / "labelled.parquet")
+    held = pq.read_table(tmp_path / "labelled.parquet")["row"].to_pylist()
+    found = choose("k-center", dump, 30, {"given": str(tmp_path / "labelled.parquet")})
+    far = distances(digits()[0])
+    assert order(found) == plain(far, held, 30)
+    owner = far[:, [*order(found), *held]].argmin(axis=1)
+    assert sorted(found.weight.tolist()) == sorted(np.bincount(owner, minlength=70)[:30].tolist())
+    assert "40 rows were given, and are not among those chosen" in found.notes
+    with pytest.raises(ParameterError, match="size 1,758 is more than the 1,757 rows"):
+        choose("k-center", dump, 1758, {"given": str(tmp_path / "labelled.parquet")})
+
+
+def test_given_rows_may_be_any_table(tmp_path: Path) -> None:
+    dump = digits_dump(tmp_path / "emb")
+    for name, rows in (("good", [5, 3]), ("twice", [3, 3]), ("outside", [1797])):
+        pq.write_table(pa.table({"row": rows}), tmp_path / f"{name}.parquet")
+    picks = order(choose("k-center", dump, 5, {"given": str(tmp_path / "good.parquet")}))
+    assert picks == plain(distances(digits()[0]), [3, 5], 5)
+    for name, message in (
+        ("twice", "row 3 stands more than once"),
+        ("outside", "row 1797 is not one of the 1,797 rows"),
+    ):
+        with pytest.raises(InputError, match=message):
+            choose("k-center", dump, 5, {"given": str(tmp_path / f"{name}.parquet")})
+
+
+def test_given_rows_of_another_dump_are_refused(tmp_path: Path) -> None:
+    dump = digits_dump(tmp_path / "emb")
+    other = digits_dump(tmp_path / "other", files=2)
+    select("random", other, size=40, output=tmp_path / "labelled.parquet")
+    with pytest.raises(MismatchError, match="was made from another input"):
+        choose("k-center", dump, 5, {"given": str(tmp_path / "labelled.parquet")})
+
+
+def test_outliers_are_left_out(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    near = random.normal(size=(400, 3))
+    # each alone and far from all else: the greedy takes them first
+    outliers = 1000.0 * (1.0 + np.arange(8))[:, None] * np.eye(3)[np.arange(8) % 3]
+    rows = np.concatenate([near, outliers]).astype(np.float32)
+    dump = write_dump(tmp_path / "emb", vector_table(rows))
+    greedy = choose("k-center", dump, 9)
+    assert (greedy.rows >= 400).sum() >= 7
+    robust = [choose("k-center", dump, 20, {"outliers": 0.02}, seed=seed) for seed in range(5)]
+    for found in robust:
+        assert found.resolved["outliers"] == 8
+        # half of the farthest that a row is drawn from are no outliers
+        assert (found.rows < 400).sum() >= 8
+        far = np.sort(distances(rows)[:, found.rows].min(axis=1))
+        assert found.resolved["radius"] == pytest.approx(far[-9])
+        assert far[-9] < 5.0
+    assert len({tuple(found.rows) for found in robust}) > 1
+
+
+def test_memory_and_scratch_leave_no_trace(tmp_path: Path) -> None:
+    dump = digits_dump(tmp_path / "emb", files=3)
+    expected = choose("k-center", dump, 60)
+    tight = choose("k-center", dump, 60, memory=current_rss() + (8 << 20))
+    assert tight.rows.tolist() == expected.rows.tolist()
+    assert tight.weight.tolist() == expected.weight.tolist()
