@@ -15,7 +15,8 @@ from coresift.api.select import select
 from coresift.core.errors import CoresiftError, MismatchError, ParameterError, ResourceError
 from coresift.io.dump import InputOptions, open_dump
 from coresift.io.provenance import find_provenance
-from coresift.selection.params import RandomParams, TopKParams
+from coresift.selection.params.random import RandomParams
+from coresift.selection.params.top_k import TopKParams
 from tests.data import digits, digits_dump, write_dump
 from tests.selection.saved import write_clustering
 

@@ -18,7 +18,7 @@ from coresift.planning.plan import Growth
 from coresift.selection.base import Context
 from coresift.selection.closeness import Radius
 from coresift.selection.pairs import fitted, near
-from coresift.selection.params import DedupParams
+from coresift.selection.params.dedup import DedupParams
 from coresift.selection.reach import Borders, Clusters
 from coresift.selection.space import TILE, Space
 

@@ -24,7 +24,7 @@ from coresift.planning.calibration import (
 from coresift.planning.pairs import plan_pairs
 from coresift.planning.plan import Held, Plan, Stage
 from coresift.selection.base import Context
-from coresift.selection.params import DedupParams
+from coresift.selection.params.dedup import DedupParams
 from coresift.selection.registry import Method
 
 _SAMPLE = 8192

@@ -13,7 +13,7 @@ from coresift.selection.closeness import Radius
 from coresift.selection.joins import plural
 from coresift.selection.layout import Layout
 from coresift.selection.pairs import closest, fitted, near
-from coresift.selection.params import DedupParams
+from coresift.selection.params.dedup import DedupParams
 from coresift.selection.space import TILE, Space
 
 _ROW_BYTES = 60

@@ -17,7 +17,7 @@ from coresift.core.size import Size
 from coresift.core.smallest import Keys, SmallestPerGroup, ranks
 from coresift.selection.base import Context, Data
 from coresift.selection.joins import plural
-from coresift.selection.params import BalancedParams
+from coresift.selection.params.balanced import BalancedParams
 
 _PURPOSE = "select balanced"
 

@@ -28,7 +28,7 @@ from coresift.selection.columns import Block, as_numbers
 from coresift.selection.joins import plural
 from coresift.selection.layout import Layout
 from coresift.selection.linkage import Components, Greedy, Linkage, SemDeDup
-from coresift.selection.params import DedupParams
+from coresift.selection.params.dedup import DedupParams
 from coresift.selection.reach import Clusters, Search
 from coresift.selection.recall import Recall
 from coresift.selection.space import Space, closeness_between

@@ -24,7 +24,7 @@ from coresift.core.size import Size
 from coresift.core.smallest import Smallest
 from coresift.selection.base import Context, Data
 from coresift.selection.farthest import Farthest
-from coresift.selection.params import KCenterParams
+from coresift.selection.params.k_center import KCenterParams
 
 # of a row: its squared distance, and its number while candidates are found
 _ROW_BYTES = 24

@@ -16,7 +16,7 @@ from coresift.io.store import RowStore
 from coresift.selection.base import Context, Data
 from coresift.selection.columns import Block, as_numbers
 from coresift.selection.joins import Lookup, SideFile, plural
-from coresift.selection.params import SensitivityParams
+from coresift.selection.params.sensitivity import SensitivityParams
 
 _QUANTILE = 0.9
 _MOST_PAIRS = 4096

@@ -23,7 +23,7 @@ from coresift.io.store import RowStore
 from coresift.selection.base import Context, Data
 from coresift.selection.columns import Block, plain
 from coresift.selection.joins import plural
-from coresift.selection.params import PrototypesParams
+from coresift.selection.params.prototypes import PrototypesParams
 
 
 def select(data: Data, size: Size | None, params: PrototypesParams, context: Context) -> Selection:

@@ -15,7 +15,7 @@ from coresift.core.size import Size
 from coresift.core.smallest import Keys, Smallest, SmallestPerGroup
 from coresift.selection.base import Context, Data
 from coresift.selection.columns import Block, merged
-from coresift.selection.params import RandomParams
+from coresift.selection.params.random import RandomParams
 from coresift.selection.strata import Strata, allocate, count_strata
 
 _PURPOSE = "select random"

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from coresift.core.errors import ParameterError
 from coresift.selection.option import Params
-from coresift.selection.params import (
-    BalancedParams,
-    DedupParams,
-    KCenterParams,
-    PrototypesParams,
-    RandomParams,
-    SensitivityParams,
-    TopKParams,
-)
+from coresift.selection.params.balanced import BalancedParams
+from coresift.selection.params.dedup import DedupParams
+from coresift.selection.params.k_center import KCenterParams
+from coresift.selection.params.prototypes import PrototypesParams
+from coresift.selection.params.random import RandomParams
+from coresift.selection.params.sensitivity import SensitivityParams
+from coresift.selection.params.top_k import TopKParams
 
 if TYPE_CHECKING:
     from coresift.selection.base import Select

@@ -24,7 +24,7 @@ from coresift.selection import losses
 from coresift.selection.base import Context, Data
 from coresift.selection.drawing import Drawn, MassBlock, draw_distinct, draw_replacing
 from coresift.selection.joins import plural
-from coresift.selection.params import SensitivityParams
+from coresift.selection.params.sensitivity import SensitivityParams
 
 _MIX_WITHOUT_LOSSES = 0.5
 

@@ -17,7 +17,7 @@ from coresift.core.smallest import Keys, Smallest, SmallestPerGroup, ranks
 from coresift.selection.base import Context, Data
 from coresift.selection.columns import Block, Column, as_numbers, merged
 from coresift.selection.joins import Lookup, SideFile, plural, require_named
-from coresift.selection.params import TopKParams
+from coresift.selection.params.top_k import TopKParams
 from coresift.selection.strata import count_strata
 
 # An id, its score, and the tables that look them up on two threads.

@@ -1,0 +1,40 @@
+"""Options of ``prototypes``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from coresift.core.errors import ParameterError
+from coresift.selection.option import Params, option
+
+
+@dataclass(frozen=True)
+class PrototypesParams(Params):
+    """Options of ``prototypes``."""
+
+    order: str = option(
+        "Keep hard rows, far from their centroid, or easy ones, near it.",
+        default="hard",
+        choices=("hard", "easy"),
+    )
+    floor: float = option(
+        "Each cluster keeps at least this share of the rows it would keep if all were cut alike: "
+        "0 ranks all rows together, 1 each cluster alone.",
+        kind="number",
+        default=0.0,
+        minimum=0.0,
+        maximum=1.0,
+        metavar="SHARE",
+    )
+    by: str | None = option(
+        "Apply --floor to the values of this column, such as classes, instead of clusters.",
+        metavar="COLUMN",
+    )
+
+    def check(self) -> None:
+        """Refuse groups without a floor."""
+        super().check()
+        if self.by is not None and self.floor == 0.0:
+            raise ParameterError(
+                "--by says what --floor is for, and there is none", hint="add --floor 0.5"
+            )
