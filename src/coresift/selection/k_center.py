@@ -13,18 +13,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from coresift.clustering.centers import Centers
-from coresift.clustering.distances import squared_distances
-from coresift.clustering.nearest import nearest
-from coresift.clustering.points import Points, sample_rows
+from coresift.clustering.points import sample_rows
 from coresift.core import randomness
 from coresift.core.errors import ParameterError
 from coresift.core.selection import Selection
 from coresift.core.size import Size
-from coresift.core.smallest import Smallest
 from coresift.selection.base import Context, Data
 from coresift.selection.farthest import Farthest
 from coresift.selection.params.k_center import KCenterParams
+from coresift.selection.represent import represented
 
 # of a row: its squared distance, and its number while candidates are found
 _ROW_BYTES = 24
@@ -67,7 +64,10 @@ def select(data: Data, size: Size | None, params: KCenterParams, context: Contex
             state.add(row, vector)
             stage.advance(1)
     every = np.concatenate([picked, given])
-    weight, radius = _nearest(points, np.concatenate([vectors, held]), every, outliers, context)
+    everything = np.concatenate([vectors, held])
+    weight, radius = represented(
+        points, every, everything, context.engine, context.progress, outliers
+    )
     order = np.argsort(picked)
     notes = []
     if points.dropped:
@@ -93,39 +93,3 @@ def _drawn(rows: NDArray[np.int64], seed: int, index: int) -> int:
     if len(rows) == 1:
         return 0
     return int(randomness.bits(seed, f"k-center/{index}", rows).argmin())
-
-
-def _nearest(
-    points: Points,
-    chosen: NDArray[np.float32],
-    rows: NDArray[np.int64],
-    outliers: int,
-    context: Context,
-) -> tuple[NDArray[np.float64], float]:
-    """How many rows are nearest to each chosen one, and the largest distance but for outliers."""
-    centers = Centers.prepare(chosen, engine=context.engine)
-    order = np.argsort(rows)
-    ascending = rows[order]
-    weight = np.zeros(len(chosen))
-    farthest = Smallest(outliers + 1)
-
-    def task(
-        run: tuple[int, int],
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
-        ids, block = points.read(*run)
-        labels = nearest(block, centers)
-        # of equal rows each that was chosen stands for itself
-        some = ascending[slice(*np.searchsorted(ascending, run))]
-        labels[np.searchsorted(ids, some)] = order[np.searchsorted(ascending, some)]
-        squared = squared_distances(block, chosen, labels)
-        return np.bincount(labels, minlength=len(chosen)), squared, ids
-
-    with context.progress.stage("assign", points.rows) as stage:
-        for (start, stop), (counts, squared, ids) in zip(
-            points.runs(), context.engine.map(task, points.runs()), strict=True
-        ):
-            weight += counts
-            farthest.add(-squared, ids)
-            stage.advance(stop - start)
-    keys, _ = farthest.result()
-    return weight, float(np.sqrt(-float(keys[-1])))

@@ -1,0 +1,22 @@
+"""The engine inside a task: one item after the other, since its workers are busy with tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class SerialEngine:
+    """An ordered map on the calling thread."""
+
+    workers = 1
+
+    def map(self, task: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Results in the order of the items."""
+        return map(task, items)
+
+    def close(self) -> None:
+        """There is nothing to give back."""

@@ -1,0 +1,72 @@
+"""Which chosen row stands for which rows: each is counted by its nearest."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coresift.clustering.centers import Centers
+from coresift.clustering.distances import squared_distances
+from coresift.clustering.nearest import nearest
+from coresift.clustering.points import Points
+from coresift.core.progress import Progress
+from coresift.core.smallest import Smallest
+from coresift.engine.base import Engine
+
+
+def represented(
+    points: Points,
+    rows: NDArray[np.int64],
+    vectors: NDArray[np.float32],
+    engine: Engine,
+    progress: Progress,
+    outliers: int = 0,
+) -> tuple[NDArray[np.float64], float]:
+    """How many rows are nearest to each chosen one, and how far the farthest row is.
+
+    Parameters
+    ----------
+    points : Points
+        All rows.
+    rows : ndarray of int64, shape (n,)
+        Ids of the chosen ones, in any order; of two that are as near, the first counts.
+    vectors : ndarray of float32, shape (n, dim)
+        Their vectors.
+    engine, progress : Engine, Progress
+        Where to run and to report.
+    outliers : int
+        How many of the farthest rows are not looked at for the radius.
+
+    Returns
+    -------
+    weight : ndarray of float64, shape (n,)
+        Rows that each stands for, itself at least; they add up to all rows.
+    radius : float
+        Largest distance of a row from its nearest chosen one.
+    """
+    centers = Centers.prepare(vectors, engine=engine)
+    order = np.argsort(rows)
+    ascending = rows[order]
+    weight = np.zeros(len(rows))
+    farthest = Smallest(outliers + 1)
+
+    def task(
+        run: tuple[int, int],
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+        ids, block = points.read(*run)
+        labels = nearest(block, centers)
+        # of equal rows each that was chosen stands for itself
+        low, high = np.searchsorted(ascending, [ids[0], ids[-1] + 1] if len(ids) else [0, 0])
+        labels[np.searchsorted(ids, ascending[low:high])] = order[low:high]
+        squared = squared_distances(block, vectors, labels)
+        return np.bincount(labels, minlength=len(rows)), squared, ids
+
+    with progress.stage("assign", points.rows) as stage:
+        for (start, stop), (counts, squared, ids) in zip(
+            points.runs(), engine.map(task, points.runs()), strict=True
+        ):
+            weight += counts
+            farthest.add(-squared, ids)
+            stage.advance(stop - start)
+    keys, _ = farthest.result()
+    return weight, float(np.sqrt(-float(keys[-1])))
