@@ -13,7 +13,7 @@ demo: $(READY)
 
 test: lint
 	$(BIN)/python tools/cli_reference.py --check
-	$(BIN)/pytest -q -n 2
+	$(BIN)/pytest -q -n 2 --dist loadgroup
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -20,16 +20,16 @@ from coresift.clustering.rejection import seed_by_rejection
 from coresift.core.memory import Budget
 from coresift.core.progress import Silent
 from coresift.engine.local import LocalEngine
+from coresift.engine.serial import SerialEngine
 from coresift.io.store import Scratch
 from tests.clustering.rows import Rows
 from tests.data import digits
-from tests.engines import Inline
 
 
 def by_batches(points: NDArray[np.float32], k: int, seed: int) -> list[int]:
     weights = np.ones(len(points))
     projection = Projection.fit(points)
-    drawn = plusplus(points, weights, k, seed, projection, Inline(), Silent())
+    drawn = plusplus(points, weights, k, seed, projection, SerialEngine(), Silent())
     return [int(index) for index in drawn]
 
 
@@ -53,7 +53,7 @@ def reject(
             k,
             seed,
             Projection.fit(points),
-            Inline(),
+            SerialEngine(),
             scratch,
             Budget(8 << 30),
             Silent(),
@@ -74,7 +74,7 @@ def chain(
             k,
             seed,
             Projection.fit(points),
-            Inline(),
+            SerialEngine(),
             scratch,
             Budget(8 << 30),
             Silent(),
@@ -153,7 +153,7 @@ def test_weights_count_as_that_many_points() -> None:
         mass = weights * np.square(points - points[first])[:, 0]
         expected[first, second] = float(weights[first] / 4.0 * mass[second] / mass.sum())
     drawn = [
-        tuple(plusplus(points, weights, 2, seed, projection, Inline(), Silent()).tolist())
+        tuple(plusplus(points, weights, 2, seed, projection, SerialEngine(), Silent()).tolist())
         for seed in range(3000)
     ]
     _fits(expected, drawn)
@@ -212,7 +212,9 @@ def test_rejection_spreads_as_sequential_draws_do() -> None:
     ours, exact = [], []
     for seed in range(200):
         ours.append(_cost(points, reject(points, 30, seed)[0]))
-        drawn = plusplus(points, np.ones(len(points)), 30, seed, projection, Inline(), Silent())
+        drawn = plusplus(
+            points, np.ones(len(points)), 30, seed, projection, SerialEngine(), Silent()
+        )
         exact.append(_cost(points, points[drawn]))
     error = np.hypot(np.std(ours), np.std(exact)) / np.sqrt(200)
     assert abs(np.mean(ours) - np.mean(exact)) < 4.0 * error
@@ -225,7 +227,9 @@ def test_chains_spread_nearly_as_sequential_draws_do() -> None:
     ours, exact = [], []
     for seed in range(40):
         ours.append(_cost(points, chain(points, 30, seed)))
-        drawn = plusplus(points, np.ones(len(points)), 30, seed, projection, Inline(), Silent())
+        drawn = plusplus(
+            points, np.ones(len(points)), 30, seed, projection, SerialEngine(), Silent()
+        )
         exact.append(_cost(points, points[drawn]))
     error = np.hypot(np.std(ours), np.std(exact)) / np.sqrt(40)
     assert abs(np.mean(ours) - np.mean(exact)) < 4.0 * error

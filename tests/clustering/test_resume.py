@@ -17,11 +17,11 @@ from coresift.clustering.kmeans import FitOptions, KMeans, KMeansParams, fit
 from coresift.clustering.nearest import nearest
 from coresift.core.memory import Budget
 from coresift.core.progress import Silent
+from coresift.engine.serial import SerialEngine
 from coresift.io import journal
 from coresift.io.journal import Journal
 from tests.clustering.rows import Rows
 from tests.data import gaussians
-from tests.engines import Inline
 
 PARAMS = KMeansParams(k=12, iterations=8, tol=0.0)
 ROWS, STEP = 3000, 300
@@ -47,7 +47,7 @@ def lent(folder: Path) -> Iterator[FitOptions]:
             "spherical": False,
             "device": "cpu",
             "seed": 3,
-            "engine": Inline(),
+            "engine": SerialEngine(),
             "budget": Budget(1 << 33),
             "scratch": scratch,
             "progress": Silent(),

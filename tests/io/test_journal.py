@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from coresift.core.errors import ResourceError
+from coresift.engine.serial import SerialEngine
 from coresift.io import journal
 from coresift.io.journal import Journal
 from coresift.io.store import Arrays, Scratch
-from tests.engines import Inline
 
 
 @pytest.fixture(autouse=True)
@@ -58,20 +58,20 @@ def test_a_map_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
     items = list(range(8))
     done: list[int] = []
     with Journal.open(tmp_path, "a") as first, pytest.raises(KeyboardInterrupt):
-        list(first.map("squares", Inline(), squares(done, 4), items))
+        list(first.map("squares", SerialEngine(), squares(done, 4), items))
     with (tmp_path / "coresift-a" / "squares.log").open("ab") as log:
         log.write(b"\x93NUMPY torn")
     again: list[int] = []
     with Journal.open(tmp_path, "a") as second:
-        found = list(second.map("squares", Inline(), squares(again), items))
+        found = list(second.map("squares", SerialEngine(), squares(again), items))
         assert [int(pair[1]) for pair, _ in found] == [n * n for n in items]
         assert [str(name) for _, name in found] == [f"n{n}" for n in items]
     assert (done, again) == ([0, 1, 2, 3, 4], [5, 6, 7])
     with Journal.open(tmp_path, "a") as third:
-        assert len(list(third.map("squares", Inline(), squares(again), items))) == len(items)
+        assert len(list(third.map("squares", SerialEngine(), squares(again), items))) == len(items)
         assert again == [5, 6, 7]
         # other work under the same name is done from its start
-        assert len(list(third.map("squares", Inline(), squares(again), items[2:]))) == 6
+        assert len(list(third.map("squares", SerialEngine(), squares(again), items[2:]))) == 6
     assert again == [5, 6, 7, *items[2:]]
 
 
@@ -103,5 +103,5 @@ def test_a_scratch_remembers_nothing(tmp_path: Path) -> None:
         scratch.step("part").save("x", value=1)
         assert scratch.load("x") is None
         assert not scratch.due
-        list(scratch.map("squares", Inline(), squares([]), [1, 2]))
+        list(scratch.map("squares", SerialEngine(), squares([]), [1, 2]))
         assert list(tmp_path.iterdir()) == []

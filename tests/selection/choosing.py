@@ -10,6 +10,9 @@ from coresift.core.memory import Budget
 from coresift.core.progress import Silent
 from coresift.core.selection import Selection
 from coresift.core.size import Size
+from coresift.distributed.engine import RayEngine
+from coresift.distributed.scratch import RemoteScratch
+from coresift.engine.base import Engine
 from coresift.engine.local import LocalEngine
 from coresift.io.dump import InputOptions, open_dump
 from coresift.io.store import Scratch
@@ -28,10 +31,11 @@ def choose(
     seed: int = 0,
     threads: int = 2,
     memory: int | None = None,
+    engine: Engine | None = None,
 ) -> Selection:
     """The selection of a method by name."""
-    engine = LocalEngine(threads)
-    with Scratch() as scratch:
+    engine = engine or LocalEngine(threads)
+    with RemoteScratch(engine) if isinstance(engine, RayEngine) else Scratch() as scratch:
         context = Context(
             engine=engine,
             budget=Budget.default() if memory is None else Budget(memory),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from coresift.core import smallest as smallest_module
 from coresift.core.errors import InputError, ParameterError
 from coresift.core.selection import Selection
+from coresift.engine.base import Engine
 from coresift.io import dump as dump_module
 from coresift.io.dump import InputOptions
 from coresift.selection import base as base_module
@@ -55,6 +56,7 @@ def _choose(
     invalid: bool = False,
     seed: int = 0,
     threads: int = 2,
+    engine: Engine | None = None,
 ) -> Selection:
     source = _dump(folder, files=files, groups=groups, invalid=invalid)
     params: dict[str, object] = {}
@@ -82,6 +84,7 @@ def _choose(
         clustering=clustering,
         seed=seed,
         threads=threads,
+        engine=engine,
     )
 
 

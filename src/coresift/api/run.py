@@ -62,6 +62,8 @@ class CommonOptions(TypedDict, total=False):
     device: str
     engine: str
     ray_address: str | None
+    cpus_per_worker: int
+    gpus_per_worker: float
     batch_rows: int | None
     scratch: str | os.PathLike[str] | None
     progress: Progress
@@ -132,10 +134,13 @@ class Run:
                 raise ParameterError(
                     f"--{name} {given[name]!r} is not one of {', '.join(allowed)}",
                 )
-        if given.get("engine") == "ray" or "ray_address" in given:
-            raise ParameterError(
-                "--engine ray is not part of this version", hint="leave it out to run locally"
-            )
+        if given.get("engine") != "ray":
+            for name in ("ray_address", "cpus_per_worker", "gpus_per_worker"):
+                if name in given:
+                    raise ParameterError(
+                        f"--{name.replace('_', '-')} is about --engine ray, which is not asked for",
+                        hint="add --engine ray, or leave it out",
+                    )
         self.given = frozenset(given)
         self.paths = as_paths(paths)
         vectors = given.get("vectors", ())
@@ -157,16 +162,32 @@ class Run:
         threads = given.get("threads")
         if threads is not None and threads < 1:
             raise ParameterError(f"--threads {threads} is not at least 1")
-        self.engine: Engine = LocalEngine(threads)
         self._batch_rows: int | None = given.get("batch_rows")
         if self._batch_rows is not None and self._batch_rows < 1:
             raise ParameterError(f"--batch-rows {self._batch_rows} is not at least 1")
         memory = given.get("memory")
         self.budget = Budget(parse_bytes(memory)) if memory is not None else Budget.default()
         self._folder: str | os.PathLike[str] | None = given.get("scratch")
-        self.scratch = Scratch(self._folder)
+        self.engine, self.scratch = self._place(given, threads)
         self.clock = Clock()
         self._stack = ExitStack()
+
+    def _place(self, given: dict[str, Any], threads: int | None) -> tuple[Engine, Scratch]:
+        """Where tasks run and arrays lie."""
+        if given.get("engine", "local") == "local":
+            return LocalEngine(threads), Scratch(self._folder)
+        from coresift.distributed.engine import RayEngine
+        from coresift.distributed.scratch import RemoteScratch
+
+        engine = RayEngine(
+            given.get("ray_address"),
+            threads=threads,
+            memory=self.budget.total if "memory" in given else None,
+            folder=None if self._folder is None else os.fspath(self._folder),
+            cpus_per_worker=int(given.get("cpus_per_worker", 4)),
+            gpus_per_worker=float(given.get("gpus_per_worker", 0)),
+        )
+        return engine, RemoteScratch(engine, self._folder)
 
     def open(self, options: InputOptions | None = None) -> Dump:
         """Open the dump: footers only."""

@@ -15,7 +15,8 @@ _PREFIX = "CORESIFT"
 SHARED = frozenset(
     (
         *("embedding", "embedding_dtype", "vectors", "dtype", "dim", "where", "metric", "invalid"),
-        *("seed", "memory", "threads", "device", "engine", "ray_address", "scratch"),
+        *("seed", "memory", "threads", "device", "engine", "ray_address"),
+        *("cpus_per_worker", "gpus_per_worker", "scratch"),
         *("batch_rows", "columns", "overwrite", "json", "quiet", "no_progress", "debug"),
     )
 )

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from coresift.core.errors import CoresiftError, OutputError
-from coresift.core.progress import Stage
+from coresift.core.progress import Silent, Stage
 from coresift.core.size import format_bytes
 
 if TYPE_CHECKING:
@@ -177,6 +177,19 @@ def show_warning(text: str) -> None:
     _complain("warning", text)
 
 
+def show_logged_warnings() -> None:
+    """Print what coresift logs as warnings from here on."""
+    import logging
+
+    class Shown(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            show_warning(record.getMessage())
+
+    logger = logging.getLogger("coresift")
+    logger.addHandler(Shown(logging.WARNING))
+    logger.propagate = False
+
+
 def _complain(kind: str, text: str) -> None:
     line = " ".join(text.split())
     sys.stderr.write(f"{kind}: {line}\n")
@@ -229,6 +242,10 @@ class TerminalProgress:
             for stage in self._stages:
                 stage.show(self._bars)
             self._bars.start()
+
+    def __reduce__(self) -> tuple[type[Silent], tuple[()]]:
+        """In another process nobody watches."""
+        return Silent, ()
 
     def __enter__(self) -> Self:
         self._timer.start()

@@ -66,7 +66,10 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program and exit."""
+    from coresift.cli import console
+
     signal.signal(signal.SIGTERM, _terminate)
+    console.show_logged_warnings()
     sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
 
 

@@ -14,7 +14,10 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Decorator = Callable[[Decorated], Decorated]
 
 INPUT = ("embedding", "embedding_dtype", "vectors", "dtype", "dim", "where", "metric", "invalid")
-RUN = ("seed", "memory", "threads", "device", "engine", "ray_address", "scratch", "batch_rows")
+RUN = (
+    *("seed", "memory", "threads", "device", "engine", "ray_address", "cpus_per_worker"),
+    *("gpus_per_worker", "scratch", "batch_rows"),
+)
 DEBUG = "coresift.debug"
 _NUMBERS = ["float16", "float32", "float64", "int8"]
 
@@ -89,9 +92,26 @@ resource_options = _stack(
         help="Where to compute; auto uses a GPU when one works.  [default: auto]",
     ),
     click.option(
-        "--engine", type=click.Choice(["local", "ray"]), help="What runs it.  [default: local]"
+        "--engine",
+        type=click.Choice(["local", "ray"]),
+        help="What runs it: threads here, or the workers of a Ray cluster.  [default: local]",
     ),
-    click.option("--ray-address", metavar="ADDR", help="Ray cluster for --engine ray."),
+    click.option(
+        "--ray-address",
+        metavar="ADDR",
+        help="Ray cluster for --engine ray: HOST:PORT of its head; auto, the one that this machine "
+        "is part of; or local, one on this machine that ends with the run.  [default: auto]",
+    ),
+    click.option(
+        "--cpus-per-worker",
+        type=click.IntRange(min=1),
+        help="Threads of each worker of --engine ray.  [default: 4]",
+    ),
+    click.option(
+        "--gpus-per-worker",
+        type=click.FloatRange(min=0),
+        help="GPUs that each worker of --engine ray is given.  [default: 0]",
+    ),
     click.option(
         "--scratch",
         metavar="DIR",

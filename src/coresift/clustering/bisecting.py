@@ -58,7 +58,7 @@ def fit_bisecting(points: Points, params: KMeansParams, **run: Unpack[FitOptions
     training, notes = training_rows(points, params, run)
     told = replace(params, train_rows=None)
     scratch = run["scratch"]
-    with run["progress"].stage("split", params.k) as stage, Scratch(scratch.folder) as forgetful:
+    with run["progress"].stage("split", params.k) as stage, scratch.aside() as forgetful:
         # a split is done again from its start
         quiet: FitOptions = {**run, "progress": Silent(), "scratch": forgetful}
         tree = _Tree.load(scratch, training.kept_rows()) or _Tree.root(training, told, quiet)

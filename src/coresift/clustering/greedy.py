@@ -146,7 +146,7 @@ class _Search:
             part = slice(start, start + _RUN)
             self._projected[part] = projection.rows(points[part])
 
-        for _ in engine.map(task, range(0, len(points), _RUN)):
+        for _ in engine.driver.map(task, range(0, len(points), _RUN)):
             pass
 
     def nearer(self, candidates: NDArray[np.int64], distance: NDArray[np.float64]) -> _Nearer:
@@ -165,7 +165,7 @@ class _Search:
             found = np.flatnonzero(squared < bars[row])
             return row[found] + start, label[found], squared[found]
 
-        parts = list(self._engine.map(task, range(0, len(self._points), _RUN)))
+        parts = list(self._engine.driver.map(task, range(0, len(self._points), _RUN)))
         rows, labels, squared = (np.concatenate(part) for part in zip(*parts, strict=True))
         order = np.argsort(labels, kind="stable")
         counts = np.bincount(labels, minlength=len(candidates))

@@ -86,20 +86,18 @@ class Blas:
         self._projection = projection
         self._engine = engine
         self._before: Centers | None = None
-        self._done: set[int] = set()
         self._groups: NDArray[np.int32] | None = None
         # what was made is resident when it is written: till then it does not show in the budget
         left = budget.left() - _LABEL_BYTES * points.rows
         size = points.rows * 4 * (1 + groups)
         held = size < left // 2
-        self._bounds = RowStore(
-            points.rows, 1 + groups, np.dtype(np.float32), None if held else scratch
-        )
+        kind = np.dtype(np.float32)
+        self._bounds = scratch.rows(None, points.rows, 1 + groups, kind, held=held)
         left -= size if held else 0
         self._kept: RowStore | None = None
         size = points.rows * projection.width * 4
         if projection.basis is not None and size < left // 2:
-            self._kept = RowStore(points.rows, projection.width, np.dtype(np.float32), None)
+            self._kept = scratch.rows(None, points.rows, projection.width, kind, held=True)
 
     def search(self, centroids: NDArray[np.float32]) -> Search:
         """Prepare centroids."""
@@ -113,7 +111,7 @@ class Blas:
 
         def labels(start: int, block: NDArray[np.float32], before: Labels | None) -> Labels:
             stop = start + len(block)
-            projected = self._project(start, stop, block)
+            projected = self._project(start, stop, block, first=before is None)
             bounds = self._bounds.read(start, stop)
             if before is None or moves is None:
                 # far from where the rows are, a projection without a tail rules out too little
@@ -128,13 +126,12 @@ class Blas:
         return labels
 
     def _project(
-        self, start: int, stop: int, block: NDArray[np.float32]
+        self, start: int, stop: int, block: NDArray[np.float32], *, first: bool
     ) -> NDArray[np.float32] | None:
         if self._kept is None:
             return None
-        if start not in self._done:
+        if first:
             self._kept.write(start, self._projection.rows(block))
-            self._done.add(start)
         kept: NDArray[np.float32] = self._kept.read(start, stop)
         return kept
 
@@ -149,6 +146,10 @@ class Superkmeans:
         if importlib.util.find_spec("superkmeans") is None:
             raise MissingExtraError("superkmeans", "fast", "--kernel superkmeans")
         self._local = threading.local()
+
+    def __reduce__(self) -> tuple[type[Superkmeans], tuple[()]]:
+        """Each process has models of its own."""
+        return Superkmeans, ()
 
     def search(self, centroids: NDArray[np.float32]) -> Search:
         """Prepare centroids."""
@@ -180,19 +181,21 @@ class Faiss:
     def __init__(self, gpus: int) -> None:
         self._faiss = _import_faiss()
         self._gpus = gpus
-        self._lock = threading.Lock()
         self._resources = [self._faiss.StandardGpuResources() for _ in range(gpus)]
+
+    def __reduce__(self) -> tuple[type[Faiss], tuple[int]]:
+        """Each process has an index, and GPUs, of its own."""
+        return Faiss, (self._gpus,)
 
     def search(self, centroids: NDArray[np.float32]) -> Search:
         """Prepare centroids."""
         centers = Centers.prepare(centroids)
         projection = centers.projection
-        index = self._index(np.ascontiguousarray(centroids - projection.origin))
+        index = _Index(self, np.ascontiguousarray(centroids - projection.origin))
 
         def labels(_: int, block: NDArray[np.float32], __: Labels | None) -> Labels:
             shifted = np.ascontiguousarray(block - projection.origin)
-            with self._lock:
-                squared, found = index.search(shifted, min(2, len(centroids)))
+            squared, found = index.search(shifted, min(2, len(centroids)))
             label: Labels = found[:, 0].astype(np.int32)
             if len(centroids) > 1:
                 squares = np.einsum("ij,ij->i", shifted, shifted)
@@ -204,7 +207,8 @@ class Faiss:
 
         return labels
 
-    def _index(self, points: NDArray[np.float32]) -> Any:
+    def index(self, points: NDArray[np.float32]) -> Any:
+        """Build an index on the GPUs, if there are any."""
         faiss = self._faiss
         index = faiss.IndexFlatL2(points.shape[1])
         if self._gpus == 1:
@@ -215,6 +219,27 @@ class Faiss:
             index = faiss.index_cpu_to_gpu_multiple_py(self._resources, index, options)
         index.add(points)
         return index
+
+
+class _Index:
+    """An index that is built where it is first searched."""
+
+    def __init__(self, faiss: Faiss, points: NDArray[np.float32]) -> None:
+        self._faiss = faiss
+        self._points = points
+        self._lock = threading.Lock()
+        self._built: Any = None
+
+    def __reduce__(self) -> tuple[type[_Index], tuple[Faiss, NDArray[np.float32]]]:
+        return _Index, (self._faiss, self._points)
+
+    def search(self, rows: NDArray[np.float32], count: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Squared distances and numbers of the nearest points."""
+        with self._lock:
+            if self._built is None:
+                self._built = self._faiss.index(self._points)
+            squared, found = self._built.search(rows, count)
+        return squared, found
 
 
 def _import_faiss() -> Any:

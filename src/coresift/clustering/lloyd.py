@@ -62,6 +62,15 @@ class _Pass:
     changed: int
     squares: float
 
+    def merged(self, after: _Pass) -> _Pass:
+        """Take in the rows that follow."""
+        return _Pass(
+            self.rows + after.rows,
+            self.sums.merged(after.sums),
+            self.changed + after.changed,
+            self.squares + after.squares,
+        )
+
 
 class Lloyd:
     """Iterations over some points.
@@ -202,7 +211,7 @@ class Lloyd:
         changed = stop = 0
         squares = 0.0
         with self._progress.stage(stage_name, self._points.rows) as stage:
-            for result in self._engine.map(task, self._points.runs()):
+            for result in self._engine.map(task, self._points.runs(), _Pass.merged):
                 result.sums.add_to(sums, state.counts)
                 changed += result.changed
                 squares += result.squares
@@ -225,7 +234,7 @@ class Lloyd:
             cross = float((wide * sums[part]).sum(axis=1).sum())
             return cross, float(((wide * wide).sum(axis=1) * state.counts[part]).sum())
 
-        found = list(self._engine.map(task, range(0, len(sums), _STEP)))
+        found = list(self._engine.driver.map(task, range(0, len(sums), _STEP)))
         cross, norms = sum(part[0] for part in found), sum(part[1] for part in found)
         return max(0.0, self._squares - 2.0 * self._quantum.value(cross) + norms)
 
@@ -242,7 +251,7 @@ class Lloyd:
                 means /= np.where(norms > 0.0, norms, 1.0)
             moved[part] = np.where(counts > 0, means, state.centroids[part])
 
-        for _ in self._engine.map(task, range(0, len(sums), _STEP)):
+        for _ in self._engine.driver.map(task, range(0, len(sums), _STEP)):
             pass
         return moved
 

@@ -152,7 +152,7 @@ class _State:
             labels = nearest(rows, centers)
             return labels, self._squares.sum(squared_distances(rows, centers.points, labels))
 
-        parts = list(engine.map(task, range(0, len(block), _TASK)))
+        parts = list(engine.driver.map(task, range(0, len(block), _TASK)))
         labels = np.concatenate([part[0] for part in parts])
         added = moved_rows(block, np.full(len(block), -1, np.int32), labels, self._quantum)
         before = self._counts[added.clusters]

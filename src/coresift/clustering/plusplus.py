@@ -134,7 +134,7 @@ class _Update:
             near, _, squared = closer(block, centers, self._distance[part], self._projected[part])
             self._distance[part][near] = squared
 
-        for _ in self._engine.map(task, range(0, len(self._points), _RUN)):
+        for _ in self._engine.driver.map(task, range(0, len(self._points), _RUN)):
             pass
 
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from coresift.core import randomness
 from coresift.core.memory import Budget
-from coresift.io.store import RowStore, Scratch
+from coresift.engine.base import Shared
+from coresift.io.store import Scratch, cut_runs
 
 _RUN = 8192
 
@@ -61,7 +62,7 @@ def _smallest(keys: NDArray[np.uint64], size: int) -> NDArray[np.int64]:
     return np.concatenate([below, ties])
 
 
-class Sample:
+class Sample(Shared):
     """Some rows, copied out of the points they come from.
 
     Parameters
@@ -87,9 +88,7 @@ class Sample:
         self._step = last - first
         size = len(rows) * points.dim * 4
         held = size < budget.left() // 2
-        self._store = RowStore(
-            len(rows), points.dim, np.dtype(np.float32), None if held else scratch
-        )
+        self._store = scratch.rows(None, len(rows), points.dim, np.dtype(np.float32), held=held)
         for start, stop in self.runs():
             self._store.write(start, points.take(rows[start:stop]))
 
@@ -100,8 +99,7 @@ class Sample:
 
     def runs(self) -> list[tuple[int, int]]:
         """Runs of positions ``(start, stop)`` that cover all rows."""
-        starts = range(0, self.rows, self._step)
-        return [(start, min(start + self._step, self.rows)) for start in starts]
+        return cut_runs(self.rows, self._step, self._store.cuts)
 
     def read(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Row ids and vectors of a run, valid until this thread reads again."""
@@ -116,7 +114,7 @@ class Sample:
         return self.ids
 
 
-class Held:
+class Held(Shared):
     """An array as points; row ids are positions.
 
     Parameters

@@ -230,7 +230,7 @@ class Projection:
             part[-1] = -0.5
             return float(squares.max(initial=0.0))
 
-        spread = map if engine is None else engine.map
+        spread = map if engine is None else engine.driver.map
         longest = max(spread(task, range(0, len(points), _STEP)), default=0.0)
         return weights, float(np.sqrt(longest)) * (1.0 + 1e-6)
 
@@ -296,7 +296,7 @@ class Projection:
             part[:, : max(0, tail - 2)] = turned[:, head:]
             part[:, self.rest] = -_remainder(longest, turned)
 
-        for _ in (map if engine is None else engine.map)(task, range(0, len(after), _STEP)):
+        for _ in (map if engine is None else engine.driver.map)(task, range(0, len(after), _STEP)):
             pass
         return changes, moved
 

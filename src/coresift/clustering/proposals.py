@@ -44,7 +44,7 @@ def distances(
         rows = block[start : start + _TASK]
         return squared_distances(rows, centers, nearest(rows, prepared))
 
-    return np.concatenate(list(engine.map(task, range(0, len(block), _TASK))))
+    return np.concatenate(list(engine.driver.map(task, range(0, len(block), _TASK))))
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ class Proposals:
         progress: Progress,
     ) -> Proposals:
         """Measure all rows from ``origin`` in a pass; the floor may be the mean of |x - o|^2."""
-        place = None if points.rows * 8 < budget.left() // 4 else scratch
-        norms = RowStore(points.rows, 1, np.dtype(np.float64), place)
+        held = points.rows * 8 < budget.left() // 4
+        norms = scratch.rows(None, points.rows, 1, np.dtype(np.float64), held=held)
         quantum = Quantum.covering(4.0 * points.bound**2, points.count)
 
         def task(run: tuple[int, int]) -> tuple[int, float]:

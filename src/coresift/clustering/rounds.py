@@ -18,7 +18,7 @@ from coresift.core.exact import Quantum
 from coresift.core.memory import Budget
 from coresift.core.progress import Progress
 from coresift.engine.base import Engine
-from coresift.io.store import RowStore, Scratch
+from coresift.io.store import Scratch
 
 _ROUNDS = 5
 _OVERSAMPLING = 2
@@ -88,12 +88,12 @@ class _Rounds:
         budget: Budget,
     ) -> None:
         # 8 bytes a row for D^2 and 4 for the nearest candidate
-        place = None if points.rows * 12 < budget.left() // 4 else scratch
+        held = points.rows * 12 < budget.left() // 4
         self._points = points
         self._projection = projection
         self._engine = engine
-        self._distance = RowStore(points.rows, 1, np.dtype(np.float64), place)
-        self._owner = RowStore(points.rows, 1, np.dtype(np.int32), place)
+        self._distance = scratch.rows(None, points.rows, 1, np.dtype(np.float64), held=held)
+        self._owner = scratch.rows(None, points.rows, 1, np.dtype(np.int32), held=held)
         self._quantum = Quantum.covering(4.0 * points.bound**2, points.count)
         self._fresh = True
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from coresift.core.errors import InputError
+from coresift.engine.base import Shared
 from coresift.io.dump import open_dump
 from coresift.io.provenance import Provenance, read_provenance
 
@@ -37,7 +38,7 @@ class Assignments:
 
 
 @dataclass(frozen=True)
-class SavedClustering:
+class SavedClustering(Shared):
     """A clustering directory; assignments are streamed, the rest is in memory.
 
     Attributes

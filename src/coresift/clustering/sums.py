@@ -30,6 +30,20 @@ class ClusterSums:
     sums: NDArray[np.float64]
     counts: NDArray[np.int64]
 
+    def merged(self, other: ClusterSums) -> ClusterSums:
+        """These and other changes."""
+        clusters = np.union1d(self.clusters, other.clusters)
+        both = ClusterSums(
+            clusters,
+            np.zeros((len(clusters), self.sums.shape[1])),
+            np.zeros(len(clusters), np.int64),
+        )
+        for part in (self, other):
+            place = np.searchsorted(clusters, part.clusters)
+            both.sums[place] += part.sums
+            both.counts[place] += part.counts
+        return both
+
     def add_to(self, sums: NDArray[np.float64], counts: NDArray[np.int64]) -> None:
         """Add to the sums and counts of all clusters."""
         sums[self.clusters] += self.sums

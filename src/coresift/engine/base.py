@@ -14,15 +14,33 @@ class Engine(Protocol):
 
     Every pass over data is ``engine.map(task, items)``: the task runs on each item, in any
     order and on any worker; the results come back in the order of the items, so that a
-    reduction over them is the same on every engine.
+    reduction over them is the same on every engine. A task may run in another process: what it
+    learns it returns, or writes to a row store; it must not change anything else.
     """
 
     @property
     def workers(self) -> int:
         """How many tasks run at the same time."""
 
-    def map(self, task: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """Results of ``task`` for each item, in the order of the items."""
+    @property
+    def driver(self) -> Engine:
+        """One for work on arrays that this process holds: it stays in this process."""
+
+    def map(
+        self,
+        task: Callable[[Item], Result],
+        items: Iterable[Item],
+        merge: Callable[[Result, Result], Result] | None = None,
+    ) -> Iterator[Result]:
+        """Results of ``task`` for each item, in the order of the items.
+
+        With ``merge`` the results of neighbouring items may come as one: ``merge(a, b)``, where
+        a is of the items before those of b, may change and return a.
+        """
 
     def close(self) -> None:
         """Give back what the engine holds."""
+
+
+class Shared:
+    """What tasks use and nobody changes: an engine of several processes sends it to each once."""

@@ -43,7 +43,17 @@ class LocalEngine:
         """Tasks that run at the same time."""
         return self._threads
 
-    def map(self, task: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    @property
+    def driver(self) -> LocalEngine:
+        """All work stays in this process."""
+        return self
+
+    def map(
+        self,
+        task: Callable[[Item], Result],
+        items: Iterable[Item],
+        merge: Callable[[Result, Result], Result] | None = None,  # noqa: ARG002
+    ) -> Iterator[Result]:
         """Results in the order of the items; at most two per thread are held at a time."""
         pending: deque[Future[Result]] = deque()
         try:

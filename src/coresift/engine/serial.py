@@ -14,7 +14,17 @@ class SerialEngine:
 
     workers = 1
 
-    def map(self, task: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    @property
+    def driver(self) -> SerialEngine:
+        """All work stays in this process."""
+        return self
+
+    def map(
+        self,
+        task: Callable[[Item], Result],
+        items: Iterable[Item],
+        merge: Callable[[Result, Result], Result] | None = None,  # noqa: ARG002
+    ) -> Iterator[Result]:
         """Results in the order of the items."""
         return map(task, items)
 

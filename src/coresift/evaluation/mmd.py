@@ -86,7 +86,7 @@ def _exact(
     Taking the difference of the measures first leaves nothing to cancel later.
     """
     ids = points.kept_rows()
-    held = Sample(points, ids, resources.budget, resources.scratch)
+    held = Sample(points, ids, resources.budget, resources.scratch.driver)
     signed = np.full((len(sets), len(ids)), 1.0 / len(ids))
     for index, rows_of in enumerate(sets):
         signed[index, np.searchsorted(ids, rows_of.rows)] -= _shares(rows_of)
@@ -112,7 +112,7 @@ def _exact(
 
     total = np.zeros(len(sets))
     with resources.progress.stage("mmd", len(ids)) as stage:
-        for done, product in resources.engine.map(task, tiles):
+        for done, product in resources.engine.driver.map(task, tiles):
             total += product
             stage.advance(done)
     return np.sqrt(np.maximum(total, 0.0))

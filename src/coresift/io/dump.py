@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from coresift.core.errors import InputError, ParameterError
+from coresift.engine.base import Shared
 from coresift.io import expressions, layout
 from coresift.io.filesystem import FileRef, resolve
 from coresift.io.fingerprint import Fingerprint
@@ -91,7 +92,7 @@ class Shard:
 
 
 @dataclass
-class Dump:
+class Dump(Shared):
     """Files, their rows and columns. Nothing but footers has been read.
 
     Attributes

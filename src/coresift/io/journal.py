@@ -104,14 +104,16 @@ class Journal(Scratch):
 
     def rows(
         self,
-        name: str,
+        name: str | None,
         rows: int,
         width: int,
         dtype: np.dtype[Any],
         *,
-        held: bool,  # noqa: ARG002
+        held: bool,
     ) -> RowStore:
-        """Array with a row per row, in a file."""
+        """Array with a row per row; in a file if it has a name."""
+        if name is None:
+            return super().rows(name, rows, width, dtype, held=held)
         return RowStore(rows, width, dtype, self, name)
 
     def step(self, name: str) -> Journal:

@@ -73,16 +73,25 @@ class Scratch:
         self._open.append(descriptor)
         return descriptor
 
+    def aside(self) -> Scratch:
+        """One that remembers nothing, for work that is done again from its start."""
+        return Scratch(self.folder)
+
+    @property
+    def driver(self) -> Scratch:
+        """Where arrays go that this process alone works on."""
+        return self
+
     def rows(
         self,
-        name: str,
+        name: str | None,
         rows: int,
         width: int,
         dtype: np.dtype[Any],
         *,
         held: bool,
     ) -> RowStore:
-        """Array with a row per row, in memory if ``held``; a journal keeps it under ``name``."""
+        """Array with a row per row, in memory if ``held``; a journal keeps it under its name."""
         return RowStore(rows, width, dtype, None if held else self, name)
 
     def step(self, name: str) -> Scratch:  # noqa: ARG002
@@ -179,7 +188,14 @@ class RowStore:
         Where to keep it on disk; None keeps it in memory.
     name : str, optional
         What a journal keeps it under.
+
+    Attributes
+    ----------
+    cuts : sequence of int
+        Rows at which another process holds it; runs that are written do not go across.
     """
+
+    cuts: Sequence[int] = ()
 
     def __init__(
         self,
@@ -264,6 +280,17 @@ class RowStore:
                 block = self.read(start, min(start + step, self.rows))
                 result[low:high] = block[rows[low:high] - start]
         return result
+
+
+def cut_runs(rows: int, step: int, cuts: Sequence[int]) -> list[tuple[int, int]]:
+    """Runs of at most ``step`` rows that cover all rows and go across none of the cuts."""
+    ends = [*(cut for cut in cuts if 0 < cut < rows), rows]
+    starts = [0, *ends[:-1]]
+    return [
+        (first, min(first + step, stop))
+        for start, stop in zip(starts, ends, strict=True)
+        for first in range(start, stop, step)
+    ]
 
 
 class GrowingStore:

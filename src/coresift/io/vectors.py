@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from coresift.core.errors import InputError, ParameterError
 from coresift.core.memory import Budget, give_back
 from coresift.core.progress import Progress
-from coresift.engine.base import Engine
+from coresift.engine.base import Engine, Shared
 from coresift.io import expressions
 from coresift.io.dump import Dump, Shard
 from coresift.io.layout import REASONS, VectorColumn, decode, mark_unusable
-from coresift.io.store import Arrays, RowStore, Scratch
+from coresift.io.store import Arrays, RowStore, Scratch, cut_runs
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class _Ingested:
     bound: float
 
 
-class Vectors:
+class Vectors(Shared):
     """The vectors of a dump's rows that match and are valid.
 
     Attributes
@@ -155,7 +155,7 @@ class Vectors:
     def runs(self) -> list[tuple[int, int]]:
         """Runs of rows ``(start, stop)``: a batch, or about 16 MB of float32 vectors."""
         step = self._step or max(256, self._run_bytes // (4 * self.dim))
-        return [(start, min(start + step, self.rows)) for start in range(0, self.rows, step)]
+        return cut_runs(self.rows, step, self._store.cuts)
 
     def read(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Kept rows of a run and their vectors, float32, normalised under cosine.

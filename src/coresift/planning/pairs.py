@@ -13,7 +13,7 @@ from coresift.clustering.centers import Centers
 from coresift.clustering.nearest import nearest
 from coresift.clustering.saved import SavedClustering
 from coresift.io.dump import Dump, open_dump
-from coresift.io.store import RowStore
+from coresift.io.store import RowStore, Scratch
 from coresift.planning.plan import Growth
 from coresift.selection.base import Context
 from coresift.selection.closeness import Radius
@@ -79,7 +79,7 @@ def plan_pairs(
         labels = nearest(sample, Centers.prepare(clustering.centroids)).astype(np.int64)
         order = np.argsort(labels, kind="stable")
         sample, labels = sample[order], labels[order]
-    space = _space(sample, radius)
+    space = _space(sample, radius, context.scratch)
     within = clustering is not None and params.probe == 0
     projection = fitted(space, radius, within)
     start = time.perf_counter()
@@ -107,11 +107,12 @@ def plan_pairs(
     return PairsPlan(min(spent, project + pair * 0.5 * rows * rows), "pairs", held, tuple(notes))
 
 
-def _space(sample: NDArray[np.float32], radius: Radius) -> Space:
+def _space(sample: NDArray[np.float32], radius: Radius, scratch: Scratch) -> Space:
     store = RowStore(len(sample), sample.shape[1], np.dtype(np.float32), None)
     store.write(0, sample)
     norms = np.sqrt(np.einsum("ij,ij->i", sample, sample, dtype=np.float64))
-    return Space(store, radius.unit, shortest=float(norms.min()), longest=float(norms.max()))
+    shortest, longest = float(norms.min()), float(norms.max())
+    return Space(store, radius.unit, scratch, shortest=shortest, longest=longest)
 
 
 def _pair_seconds(space: Space, radius: Radius, context: Context, tile: int) -> float:

@@ -18,7 +18,6 @@ from coresift.clustering.nearest import closer
 from coresift.clustering.points import Points, sample_rows
 from coresift.clustering.projection import Projection
 from coresift.core.smallest import Smallest
-from coresift.io.store import RowStore
 from coresift.selection.base import Context
 
 _SAMPLE = 2048
@@ -60,7 +59,7 @@ class Farthest:
         self._engine = context.engine
         rows = points.rows
         held = 8 * rows < context.budget.left() // 4
-        self._squared = RowStore(rows, 1, np.dtype(np.float64), None if held else context.scratch)
+        self._squared = context.scratch.rows(None, rows, 1, np.dtype(np.float64), held=held)
         for start, stop in points.runs():
             self._squared.write(start, np.full((stop - start, 1), np.inf))
         sample = points.take(sample_rows(points, _SAMPLE, 0, "projection"))

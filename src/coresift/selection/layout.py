@@ -94,10 +94,10 @@ class Layout:
         name : str
             What they are kept under.
         """
-        held = 4 * self.count * (data.dim + _WIDEST) + _WORK_BYTES * context.engine.workers
-        scratch = None if held <= context.budget.left() else context.scratch
+        need = 4 * self.count * (data.dim + _WIDEST) + _WORK_BYTES * context.engine.workers
+        held = need <= context.budget.left()
         single = np.dtype(np.float32)
-        store = context.scratch.rows(name, self.count, data.dim, single, held=scratch is None)
+        store = context.scratch.rows(name, self.count, data.dim, single, held=held)
 
         def task(rows: NDArray[np.int64], vectors: NDArray[np.float32]) -> Norms:
             position = self.place[rows].astype(np.int64)
@@ -115,7 +115,8 @@ class Layout:
         return Space(
             store,
             unit,
-            scratch,
+            context.scratch,
+            held=held,
             shortest=float(norms[:, 0].min()) ** 0.5,
             longest=float(norms[:, 1].max()) ** 0.5,
             zeros=int(norms[:, 2].sum()),

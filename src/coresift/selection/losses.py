@@ -12,7 +12,6 @@ from coresift.clustering.saved import SavedClustering
 from coresift.core import randomness
 from coresift.core.errors import InputError, MismatchError, ParameterError
 from coresift.io.provenance import find_provenance
-from coresift.io.store import RowStore
 from coresift.selection.base import Context, Data
 from coresift.selection.columns import Block, as_numbers
 from coresift.selection.joins import Lookup, SideFile, plural
@@ -179,8 +178,8 @@ class RowLosses:
         self._text = text
         column = data.column(text, "--loss")
         size = 8 * data.rows
-        scratch = None if size < context.budget.left() // 2 else context.scratch
-        self._store = RowStore(data.rows, 1, np.dtype(np.float64), scratch)
+        held = size < context.budget.left() // 2
+        self._store = context.scratch.rows(None, data.rows, 1, np.dtype(np.float64), held=held)
 
         def task(blocks: Iterator[Block]) -> None:
             for block in blocks:

@@ -47,8 +47,10 @@ class Space:
         The vectors as the dump holds them, float32.
     unit : bool
         Whether they are compared scaled to norm 1.
-    scratch : Scratch or None
-        Where to keep what is made of them; None for in memory.
+    scratch : Scratch
+        Where to keep what is made of them.
+    held : bool
+        Whether that fits into memory.
     shortest, longest : float
         Bounds of their norms.
     zeros : int
@@ -59,8 +61,9 @@ class Space:
         self,
         store: RowStore,
         unit: bool,
-        scratch: Scratch | None = None,
+        scratch: Scratch,
         *,
+        held: bool = True,
         shortest: float,
         longest: float,
         zeros: int = 0,
@@ -71,6 +74,7 @@ class Space:
         self.shortest, self.longest = shortest, longest
         self.zeros = zeros
         self._scratch = scratch
+        self._held = held
 
     def reach(self, radius: Radius, cosine: bool) -> float:
         """Largest distance of two near rows: as they are, or scaled to norm 1 under ``cosine``."""
@@ -91,7 +95,9 @@ class Space:
     def project(self, projection: Projection, engine: Engine) -> None:
         """Project all rows."""
         self.projection = projection
-        self.heads = RowStore(self.count, projection.width, np.dtype(np.float32), self._scratch)
+        kind = np.dtype(np.float32)
+        shape = self.count, projection.width, kind
+        self.heads = self._scratch.rows(None, *shape, held=self._held)
 
         def task(start: int) -> None:
             block = self.compared(self.store.read(start, min(start + TILE, self.count)))

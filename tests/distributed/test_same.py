@@ -1,0 +1,101 @@
+"""A cluster gives what one machine gives: clusterings, selections, evaluations."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import coresift
+from coresift.distributed.engine import RayEngine
+from coresift.distributed.scratch import RemoteScratch
+from coresift.io import dump as dump_module
+from coresift.selection.registry import METHODS, Method
+from tests.data import digits_dump
+from tests.selection.test_contract import _choose, _same
+
+pytestmark = pytest.mark.xdist_group("ray")
+
+
+def on(cluster: Any) -> dict[str, Any]:
+    """Options of a run with two workers."""
+    return {"engine": "ray", "ray_address": cluster.address, "threads": 2, "cpus_per_worker": 1}
+
+
+@pytest.fixture
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dump_module, "_SHARD_BYTES", 1)
+
+
+@pytest.mark.usefixtures("small_shards")
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_every_method(method: Method, tmp_path: Path, engine: RayEngine) -> None:
+    here = _choose(method, tmp_path / "a", files=3)
+    there = _choose(method, tmp_path / "b", files=3, engine=engine)
+    assert _same(here, there)
+
+
+@pytest.mark.usefixtures("small_shards")
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"k": 20},
+        {"k": 20, "metric": "cosine", "seeding": "rs-k-means++"},
+        {"k": 20, "seeding": "k-means||"},
+        {"k": 20, "seeding": "afk-mc2", "where": "label < 7"},
+        {"k": 20, "seeding": "random", "train_rows": 500},
+        {"k": 20, "kernel": "faiss"},
+        {"k": 6, "method": "bisecting"},
+        {"k": 20, "method": "minibatch"},
+        {"k": (30, 10, 3), "method": "hierarchical", "resamples": 1},
+    ],
+    ids=str,
+)
+def test_clusterings(params: dict[str, Any], tmp_path: Path, cluster: Any) -> None:
+    dump = digits_dump(tmp_path / "dump", files=3, row_group_size=100)
+    params = {"seed": 1, "device": "cpu", "batch_rows": 40, **params}
+    here = coresift.cluster(dump, output=tmp_path / "here", **params)
+    there = coresift.cluster(
+        dump,
+        output=tmp_path / "there",
+        **on(cluster),
+        **params,
+    )
+    assert (here.cost, here.iterations) == (there.cost, there.iterations)
+    names = sorted(path.relative_to(tmp_path / "here") for path in (tmp_path / "here").rglob("*"))
+    assert len(names) >= 5
+    for name in names:
+        if name.suffix == ".parquet":
+            assert (tmp_path / "here" / name).read_bytes() == (
+                tmp_path / "there" / name
+            ).read_bytes()
+
+
+def test_an_evaluation(tmp_path: Path, cluster: Any) -> None:
+    dump = digits_dump(tmp_path / "dump", files=3, row_group_size=100)
+    coresift.select("random", dump, size=100, output=tmp_path / "subset.parquet")
+    found = [
+        coresift.evaluate(tmp_path / "subset.parquet", full=dump, label="label", **params)
+        for params in ({}, on(cluster))
+    ]
+    one, other = (json.loads(json.dumps(result.to_json()["metrics"])) for result in found)
+    assert one == other
+
+
+def test_tasks_hold_no_data(engine: RayEngine) -> None:
+    from coresift.distributed.packing import pack
+
+    scratch = RemoteScratch(engine)
+    store = scratch.rows(None, 100_000, 10, np.dtype(np.float32), held=True)
+    store.write(0, np.ones((100_000, 10), np.float32))
+
+    def task(start: int) -> float:
+        return float(store.read(start, start + 10).sum())
+
+    packed = pack(task, engine._share)
+    assert len(packed.code) + sum(map(len, packed.buffers)) < 4_000
+    assert packed.stores == {store.name}
+    assert list(engine.map(task, range(0, 100_000, 10_000))) == [100.0] * 10
