@@ -220,9 +220,9 @@ CASES: list[tuple[Callable[[Path], None], list[object], str, str]] = [
     ),
     (
         good,
-        [*CLUSTER, "--engine", "ray"],
-        "--engine ray is not part of this version",
-        "leave it out to run locally",
+        [*CLUSTER, "--ray-address", "auto"],
+        "--ray-address is about --engine ray, which is not asked for",
+        "add --engine ray, or leave it out",
     ),
     (
         good,

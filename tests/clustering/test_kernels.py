@@ -141,7 +141,7 @@ def test_a_projection_changes_no_centroid(
     assert (suited.tail > 0) == tail
     params = KMeansParams(k=300, iterations=8, tol=0.0)
     if not kept:
-        monkeypatch.setattr(Blas, "_project", lambda *_: None)
+        monkeypatch.setattr(Blas, "_project", lambda *_, **__: None)
     model = train(Rows(rows), params, threads=2)
     monkeypatch.setattr(Projection, "suited", lambda self, _: Projection(self.origin))
     plain = train(Rows(rows, 77), params)

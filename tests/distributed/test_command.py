@@ -105,15 +105,6 @@ def test_no_address(address: str, message: str, tmp_path: Path) -> None:
     assert message in done.err
 
 
-def test_options_of_the_engine_need_it(tmp_path: Path) -> None:
-    digits_dump(tmp_path / "emb")
-    done = coresift(
-        *("cluster", "emb", "-k", "5", "-o", "out", "--ray-address", "auto"), cwd=tmp_path
-    )
-    assert done.code == 1
-    assert done.err.startswith("error: --ray-address is about --engine ray")
-
-
 def test_interrupted(tmp_path: Path, cluster: Any) -> None:
     digits_dump(tmp_path / "emb")
     command = ["cluster", "emb", "-k", "1000", "--method", "bisecting"]

@@ -1,0 +1,71 @@
+"""coresift cluster --engine ray, on one and on two machines of one processor, beside two threads.
+
+The machines are simulated: nodes of a Ray cluster on this one, with one processor each.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+from benchmarks import data
+from benchmarks.harness import compare, coresift, options, ratios, spread, table
+
+# Ray takes 127.0.0.1 for the machine's own address
+HOST = "127.0.0.2"
+NODE: dict[str, Any] = {
+    "num_cpus": 1,
+    "node_ip_address": HOST,
+    "object_store_memory": 500_000_000,
+}
+
+
+def cluster_of(nodes: int) -> Any:
+    """Start a Ray cluster of machines with one processor each."""
+    from ray.cluster_utils import Cluster
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        head = {**NODE, "include_dashboard": False}
+        made: Any = Cluster(initialize_head=True, head_node_args=head)
+        for _ in range(nodes - 1):
+            made.add_node(**NODE)
+    return made
+
+
+def main() -> None:
+    asked = options(__doc__, 3).parse_args()
+    dump = data.little() if asked.quick else data.mixture(1_000_000, 128, "mixture-128")
+    k = 50 if asked.quick else 1000
+    work = Path(tempfile.mkdtemp(prefix="bench-"))
+    target = work / "clusters"
+
+    def command(*more: object) -> list[str]:
+        shutil.rmtree(target, ignore_errors=True)
+        settings = ("-k", k, "--iterations", 10, "--tol", 0, "-o", target)
+        return coresift("cluster", dump, *settings, *more)
+
+    clusters = {nodes: cluster_of(nodes) for nodes in (1, 2)}
+    sides = {"threads": lambda: command("--threads", 2)}
+    for nodes, made in clusters.items():
+        more = ("--engine", "ray", "--ray-address", made.address, "--cpus-per-worker", 1)
+        sides[f"ray {nodes}"] = lambda more=more: command(*more)  # type: ignore[misc]
+    found = compare(sides, 1 if asked.quick else asked.repeats)
+    for made in clusters.values():
+        made.shutdown()
+    seconds = {name: [run.seconds for run in runs] for name, runs in found.items()}
+    costs = {run.facts["cost"] for runs in found.values() for run in runs}
+    assert len(costs) == 1, costs
+    rows = [[name, spread(values)] for name, values in seconds.items()]
+    rows[1].append(ratios(seconds["ray 1"], seconds["ray 2"]) + " of two nodes'")
+    rows[2].append(ratios(seconds["ray 2"], seconds["threads"]) + " of two threads'")
+    rows[0].append("")
+    shutil.rmtree(work)
+    table("Ray engine", ["engine", "s", "time ratio"], rows, keep=not asked.quick)
+
+
+if __name__ == "__main__":
+    main()
