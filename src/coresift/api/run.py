@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypedDict
+from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from coresift.clustering.kernels import choose_kernel
 from coresift.clustering.kmeans import FitOptions
@@ -26,6 +26,9 @@ from coresift.io.journal import Journal
 from coresift.io.provenance import Provenance
 from coresift.io.store import Scratch
 from coresift.io.vectors import Vectors, ingest
+
+if TYPE_CHECKING:
+    from coresift.distributed.engine import RayEngine
 
 # of the budget, for the batch of one worker: it is held encoded, decoded and widened
 _BATCH_SHARE = 64
@@ -168,6 +171,8 @@ class Run:
         memory = given.get("memory")
         self.budget = Budget(parse_bytes(memory)) if memory is not None else Budget.default()
         self._folder: str | os.PathLike[str] | None = given.get("scratch")
+        self._remote: RayEngine | None = None
+        self._journal: Journal | None = None
         self.engine, self.scratch = self._place(given, threads)
         self.clock = Clock()
         self._stack = ExitStack()
@@ -179,7 +184,7 @@ class Run:
         from coresift.distributed.engine import RayEngine
         from coresift.distributed.scratch import RemoteScratch
 
-        engine = RayEngine(
+        engine = self._remote = RayEngine(
             given.get("ray_address"),
             threads=threads,
             memory=self.budget.total if "memory" in given else None,
@@ -206,14 +211,24 @@ class Run:
         ResourceError
             When the same command is running.
         """
-        journal = Journal.open(self._folder, provenance.key)
-        self.scratch = self._stack.enter_context(journal)
+        # on a cluster other things are remembered than on one machine
+        key = provenance.key if self._remote is None else f"{provenance.key}-ray"
+        journal = self._journal = Journal.open(self._folder, key)
+        self._stack.enter_context(journal)
+        self.scratch = self._remembering(journal)
         return journal.begun
+
+    def _remembering(self, journal: Journal) -> Scratch:
+        if self._remote is None:
+            return journal
+        from coresift.distributed.scratch import RemoteJournal
+
+        return RemoteJournal(self._remote, journal)
 
     def finish(self) -> None:
         """Forget how the result was reached: it is there."""
-        if isinstance(self.scratch, Journal):
-            self.scratch.remove()
+        if self._journal is not None:
+            self._journal.remove()
 
     def vectors(self, dump: Dump, *, reserve: int, keep: bool) -> Vectors:
         """Decode and check every vector, or take them as another command left them.
@@ -233,6 +248,11 @@ class Run:
             See :func:`coresift.io.vectors.ingest`; when another command is using them.
         """
         scratch = self.scratch
+        if keep and self._remote is not None:
+            raise ParameterError(
+                "--keep-scratch keeps vectors on one machine, and --engine ray has them on many",
+                hint="leave it out",
+            )
         if keep:
             options = [getattr(dump.options, name) for name in _OF_VECTORS]
             names = [dump.fingerprint.digest, dump.embedding.name, *options]

@@ -92,7 +92,7 @@ class Assigning:
 
     def __iter__(self) -> Iterator[Assignments]:
         store, reached = self._labels, self._points.rows
-        if store is None and self._scratch.keeps:
+        if store is None and self._scratch.keeps_rows:
             kind = np.dtype(np.int32)
             store = self._scratch.rows("assigned", self._points.rows, 1, kind, held=False)
         if self._labels is None:

@@ -296,7 +296,7 @@ def fit(points: Points, params: KMeansParams, **run: Unpack[FitOptions]) -> KMea
     held = training.rows * 4 < budget.left() // 2
     labels = [
         scratch.rows(name, training.rows, 1, np.dtype(np.int32), held=held)
-        for name in (("labels", "labels-2") if scratch.keeps else ("labels",))
+        for name in (("labels", "labels-2") if scratch.keeps_rows else ("labels",))
     ]
     lloyd = Lloyd(
         training,

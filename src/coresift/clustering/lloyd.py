@@ -8,7 +8,7 @@ their cluster; being exact (:mod:`coresift.core.exact`), they do not remember th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,6 +117,7 @@ class Lloyd:
         self._quantum = Quantum.covering(points.bound, points.count)
         self._square_quantum = Quantum.covering(points.bound**2, points.count)
         self._squares: float | None = None
+        self._last: Training | None = None
 
     def run(self, centroids: NDArray[np.float32], iterations: int, tol: float) -> Training:
         """Iterate from ``centroids`` until the cost falls by less than a share ``tol`` of it.
@@ -150,13 +151,17 @@ class Lloyd:
         return self._stores[step % len(self._stores)]
 
     def _remember(self, state: Training) -> None:
+        now = replace(state, costs=list(state.costs))
+        keeps = self._scratch.keeps_rows
+        # where labels are not kept, the assignment that they come from is done again
+        kept, self._last = now if keeps else self._last or now, now
         self._scratch.save(
             "training",
-            [self.labels(state.step)],
-            step=state.step,
-            centroids=state.centroids,
-            costs=state.costs,
-            repaired=state.repaired,
+            [self.labels(state.step)] if keeps else [],
+            step=kept.step,
+            centroids=kept.centroids,
+            costs=kept.costs,
+            repaired=kept.repaired,
         )
 
     def _resumed(self) -> Training | None:
@@ -183,6 +188,7 @@ class Lloyd:
         first = self._squares is None
         stores = self.labels(state.step), self.labels(state.step + 1)
         reached = self._reached(state.step) if first else 0
+        unknown = first and not self._scratch.keeps_rows
         # rows that were not searched in this process have no bounds to search them by
         unsearched, self._unsearched = self._unsearched, reached
 
@@ -191,7 +197,7 @@ class Lloyd:
             _, block = self._points.read(*run)
             span = start, start + len(block)
             before = none = np.full(len(block), -1, np.int32)
-            if state.step:
+            if state.step and not unknown:
                 before = stores[0].read(*span)[:, 0].astype(np.int32)
             if run[1] <= reached:
                 after = stores[1].read(*span)[:, 0].astype(np.int32)

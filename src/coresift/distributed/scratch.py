@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from coresift.distributed.engine import RayEngine
 from coresift.distributed.rows import RemoteRows
-from coresift.io.store import Scratch
+from coresift.engine.base import Engine
+from coresift.io.journal import Journal
+from coresift.io.store import Arrays, Item, RowStore, Scratch
 
 
 class RemoteScratch(Scratch):
@@ -51,3 +55,56 @@ class RemoteScratch(Scratch):
     def __reduce__(self) -> tuple[type[Scratch], tuple[str]]:
         """Inside a task it is the worker's own folder."""
         return Scratch, (str(self.folder),)
+
+
+class RemoteJournal(RemoteScratch):
+    """What a run has done, without the arrays on the workers, which die with it.
+
+    Parameters
+    ----------
+    engine : RayEngine
+        The workers.
+    journal : Journal
+        Keeps the rest on this machine.
+    """
+
+    keeps = True
+
+    def __init__(self, engine: RayEngine, journal: Journal) -> None:
+        super().__init__(engine, journal.folder)
+        self.journal = journal
+
+    def step(self, name: str) -> RemoteJournal:
+        """Where a part of the work keeps what is its own."""
+        return RemoteJournal(self._engine, self.journal.step(name))
+
+    def load(self, name: str) -> dict[str, NDArray[Any]] | None:
+        """What an earlier process saved under ``name``, if any."""
+        return self.journal.load(name)
+
+    def save(self, name: str, stores: Sequence[RowStore] = (), /, **values: ArrayLike) -> None:
+        """Remember ``values``, unless they speak of arrays that will not be there."""
+        if not stores:
+            self.journal.save(name, **values)
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to save how far the work is."""
+        return self.journal.due
+
+    def clear(self) -> None:
+        """Forget what was saved in this step."""
+        self.journal.clear()
+
+    def map(
+        self,
+        name: str,
+        engine: Engine,
+        task: Callable[[Item], Arrays],
+        items: Sequence[Item],
+        stores: Sequence[RowStore] = (),
+    ) -> Iterator[Arrays]:
+        """``engine.map``; results that an earlier process had are not made again."""
+        if stores:
+            return engine.map(task, items)
+        return self.journal.map(name, engine, task, items)

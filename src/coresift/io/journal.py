@@ -51,7 +51,7 @@ class Journal(Scratch):
         As given.
     """
 
-    keeps = True
+    keeps = keeps_rows = True
 
     def __init__(
         self, folder: Path, home: Path, prefix: str = "", opened: list[int] | None = None

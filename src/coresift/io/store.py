@@ -46,9 +46,12 @@ class Scratch:
     ----------
     keeps : bool
         Whether what is saved can be loaded by a later process.
+    keeps_rows : bool
+        Whether it finds the arrays with a row per row too.
     """
 
     keeps = False
+    keeps_rows = False
 
     def __init__(
         self, folder: str | os.PathLike[str] | None = None, opened: list[int] | None = None
