@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 import coresift
+from coresift.clustering import output
 from coresift.distributed.engine import RayEngine
 from coresift.distributed.scratch import RemoteScratch
 from coresift.io import dump as dump_module
+from coresift.io import subset, writer
 from coresift.selection.registry import METHODS, Method
-from tests.data import digits_dump
+from tests.data import digits_dump, vector_table, write_dump
 from tests.selection.test_contract import _choose, _same
 
 pytestmark = pytest.mark.xdist_group("ray")
@@ -72,6 +74,40 @@ def test_clusterings(params: dict[str, Any], tmp_path: Path, cluster: Any) -> No
             assert (tmp_path / "here" / name).read_bytes() == (
                 tmp_path / "there" / name
             ).read_bytes()
+
+
+def test_workers_write_the_parts_of_large_results(
+    tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "_PART_BYTES", 1)
+    rows = 300_000
+    vectors = np.random.default_rng(3).normal(size=(rows, 2)).astype(np.float32)
+    names = [f"row {index}" * (1 + index % 3) for index in range(rows)]
+    dump = write_dump(tmp_path / "dump", vector_table(vectors, name=names), files=2)
+    opened: list[str] = []
+
+    class Watched(writer.PartWriter):
+        def _open(self) -> None:
+            super()._open()
+            opened.append(self._path.name)
+
+    for place, params in (("here", {}), ("there", on(cluster))):
+        if place == "there":
+            # what this process writes on a cluster
+            monkeypatch.setattr(subset, "PartWriter", Watched)
+            monkeypatch.setattr(output, "PartWriter", Watched)
+        options: dict[str, Any] = {"where": "name != 'row 12'", **params}
+        coresift.cluster(dump, k=10, iterations=1, output=tmp_path / place / "clusters", **options)
+        coresift.select("random", dump, size="90%", output=tmp_path / place / "some", **options)
+    assert set(opened) == {"centroids.parquet", "representatives.parquet"}
+    files = sorted((tmp_path / "here").rglob("*.parquet"))
+    folders = [file.parent.name for file in files]
+    assert folders.count("assignments") == 3
+    assert folders.count("some") >= 3
+    for file in files:
+        name = file.relative_to(tmp_path / "here")
+        assert file.read_bytes() == (tmp_path / "there" / name).read_bytes(), name
+    assert len(list((tmp_path / "there").rglob("*.parquet"))) == len(files)
 
 
 def test_an_evaluation(tmp_path: Path, cluster: Any) -> None:

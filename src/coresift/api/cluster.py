@@ -17,6 +17,7 @@ from coresift.clustering.output import (
     write_assignments,
     write_centroids,
     write_representatives,
+    write_where_they_are,
 )
 from coresift.clustering.request import Request
 from coresift.clustering.saved import Assignments
@@ -215,7 +216,16 @@ def _write(
     scratch = run.scratch.step("assign")
     totals = Assigning(vectors, model.centroids, model.labels, run.engine, run.progress, scratch)
     with run.clock.stage("write"):
-        write_assignments(target.staging, _timed(run, totals), provenance)
+        written = write_where_they_are(
+            target.staging,
+            totals,
+            provenance,
+            engine=run.engine,
+            scratch=run.scratch,
+            progress=run.progress,
+        )
+        if not written:
+            write_assignments(target.staging, _timed(run, totals), provenance)
         write_centroids(target.staging, model.centroids, totals, levels, provenance)
         write_representatives(
             target.staging,
@@ -228,7 +238,7 @@ def _write(
             engine=run.engine,
             progress=run.progress,
         )
-    run.clock.seconds["write"] -= run.clock.seconds["assign"]
+    run.clock.seconds["write"] -= run.clock.seconds.setdefault("assign", 0.0)
     empty = int((totals.size == 0).sum())
     notes = list(provenance.notes)
     if empty:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +20,52 @@ from coresift.io.store import RowStore, Scratch
 
 
 @dataclass(frozen=True)
-class _Run:
+class _Totals:
+    """What is known of each cluster from some rows; arrays of shape (k,).
+
+    Attributes
+    ----------
+    spans : tuple of tuple of int
+        First position of each run of rows, and how many rows it holds.
+    positions : int
+        Positions that were passed.
+    size : ndarray of int64
+        Rows.
+    units, fine_units : ndarray of float64
+        Squared distances, in units that add up exactly.
+    medoid : ndarray of int64
+        Row nearest the centroid; -1 where there is none.
+    nearest : ndarray of float64
+        Its squared distance.
+    """
+
+    spans: tuple[tuple[int, int], ...]
     positions: int
-    rows: NDArray[np.int64]
-    labels: NDArray[np.int32]
-    distance: NDArray[np.float32]
-    cost: tuple[NDArray[np.float64], NDArray[np.float64]]
-    medoid: tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float64]]
+    size: NDArray[np.int64]
+    units: NDArray[np.float64]
+    fine_units: NDArray[np.float64]
+    medoid: NDArray[np.int64]
+    nearest: NDArray[np.float64]
+
+    @classmethod
+    def none(cls, k: int) -> _Totals:
+        """No rows."""
+        sums = np.zeros(k), np.zeros(k)
+        return cls(
+            (), 0, np.zeros(k, np.int64), *sums, np.full(k, -1, np.int64), np.full(k, np.inf)
+        )
+
+    def merged(self, after: _Totals) -> _Totals:
+        """Take in the rows that follow; changes this."""
+        self.size[:] += after.size
+        self.units[:] += after.units
+        self.fine_units[:] += after.fine_units
+        nearer = after.nearest < self.nearest
+        self.nearest[nearer] = after.nearest[nearer]
+        self.medoid[nearer] = after.medoid[nearer]
+        return replace(
+            self, spans=self.spans + after.spans, positions=self.positions + after.positions
+        )
 
 
 class Assigning:
@@ -44,13 +83,6 @@ class Assigning:
         Where to run and to report.
     scratch : Scratch, optional
         Where to remember how far it is.
-
-    Attributes
-    ----------
-    size : ndarray of int64, shape (k,)
-        Rows of each cluster.
-    medoid : ndarray of int64, shape (k,)
-        Row nearest the centroid, the lowest id of equals; -1 for an empty cluster.
     """
 
     def __init__(
@@ -72,22 +104,41 @@ class Assigning:
         # two units: far from the origin one alone would round distances away
         self._quantum = Quantum.covering((points.bound + reach) ** 2, points.count)
         self._fine = Quantum.covering(self._quantum.unit, points.count)
-        k = len(centroids)
-        self.size = np.zeros(k, np.int64)
-        self.medoid = np.full(k, -1, np.int64)
-        self._units = np.zeros(k)
-        self._fine_units = np.zeros(k)
-        self._nearest = np.full(k, np.inf)
+        self._totals = _Totals.none(len(centroids))
+
+    @property
+    def count(self) -> int:
+        """Rows there are."""
+        return self._points.count
+
+    @property
+    def rows(self) -> int:
+        """Positions that they lie at."""
+        return self._points.rows
+
+    @property
+    def size(self) -> NDArray[np.int64]:
+        """Rows of each cluster, shape (k,)."""
+        return self._totals.size
+
+    @property
+    def medoid(self) -> NDArray[np.int64]:
+        """Row nearest each centroid, the lowest id of equals; -1 for an empty cluster."""
+        return self._totals.medoid
 
     @property
     def cost(self) -> NDArray[np.float64]:
         """Sum of squared distances of each cluster, shape (k,)."""
-        return self._units * self._quantum.unit + self._fine_units * self._fine.unit
+        found = self._totals
+        return found.units * self._quantum.unit + found.fine_units * self._fine.unit
 
     @property
     def total_cost(self) -> float:
         """Sum of squared distances of all rows; exact sums, so free of any order."""
-        coarse, fine = float(self._units.sum()), float(self._fine_units.sum())
+        coarse, fine = (
+            float(self._totals.units.sum()),
+            float(self._totals.fine_units.sum()),
+        )
         return self._quantum.value(coarse) + self._fine.value(fine)
 
     def __iter__(self) -> Iterator[Assignments]:
@@ -98,11 +149,60 @@ class Assigning:
         if self._labels is None:
             saved = self._scratch.load("assigned")
             reached = 0 if saved is None else int(saved["stop"])
-        whole = reached == self._points.rows
-        centers = None if whole else Centers.prepare(self._centroids)
+        task = self._task(store, reached)
+        with self._progress.stage("assign", self._points.rows) as stage:
+            stop = 0
+            for totals, part in self._engine.map(task, self._points.runs()):
+                self._totals = self._totals.merged(totals)
+                stage.advance(totals.positions)
+                stop += totals.positions
+                finished = stop == self._points.rows
+                if store is not None and stop > reached and (finished or self._scratch.due):
+                    self._scratch.save("assigned", [store], stop=stop)
+                yield part
 
-        def task(run: tuple[int, int]) -> _Run:
-            rows, block = self._points.read(*run)
+    def lay_out(self, store: RowStore) -> tuple[tuple[int, int], ...]:
+        """Assign all rows, and leave what is known of each in a store.
+
+        Parameters
+        ----------
+        store : RowStore of uint32, width 4
+            Room for :func:`packed` assignments by position.
+
+        Returns
+        -------
+        tuple of tuple of int
+            First position of each run of rows, and how many rows it holds.
+        """
+        inner = self._task(self._labels, self._points.rows if self._labels is not None else 0)
+
+        def task(run: tuple[int, int]) -> _Totals:
+            totals, part = inner(run)
+            store.write(run[0], packed(part))
+            return totals
+
+        with self._progress.stage("assign", self._points.rows) as stage:
+            for totals in self._engine.map(task, self._points.runs(), _Totals.merged):
+                self._totals = self._totals.merged(totals)
+                stage.advance(totals.positions)
+        return self._totals.spans
+
+    def _task(
+        self, store: RowStore | None, reached: int
+    ) -> Callable[[tuple[int, int]], tuple[_Totals, Assignments]]:
+        """Assign a run of rows; positions up to ``reached`` have their labels in the store."""
+        points, centroids = self._points, self._centroids
+        quantum, fine, k = self._quantum, self._fine, len(self._centroids)
+        centers = None if reached == points.rows else Centers.prepare(centroids)
+
+        def by_cluster(
+            labels: NDArray[np.int32], units: NDArray[np.float64]
+        ) -> NDArray[np.float64]:
+            sums = np.bincount(labels, weights=units, minlength=k)
+            return sums.astype(np.float64, copy=False)
+
+        def task(run: tuple[int, int]) -> tuple[_Totals, Assignments]:
+            rows, block = points.read(*run)
             if centers is None or run[1] <= reached:
                 assert store is not None
                 labels = store.read(run[0], run[0] + len(rows))[:, 0].astype(np.int32)
@@ -110,38 +210,37 @@ class Assigning:
                 labels = nearest(block, centers)
                 if store is not None:
                     store.write(run[0], labels[:, None])
-            squared = squared_distances(block, self._centroids, labels)
-            units = self._quantum.round(squared)
-            rest = self._fine.round(squared - units * self._quantum.unit)
-            cost = (self._by_cluster(labels, units), self._by_cluster(labels, rest))
+            squared = squared_distances(block, centroids, labels)
+            units = quantum.round(squared)
+            rest = fine.round(squared - units * quantum.unit)
             order = np.lexsort((rows, squared, labels))
             first = order[np.r_[True, np.diff(labels[order]) != 0]] if len(order) else order
-            medoid = (labels[first], rows[first], squared[first])
-            distance = np.sqrt(squared).astype(np.float32)
-            return _Run(run[1] - run[0], rows, labels, distance, cost, medoid)
+            totals = replace(
+                _Totals.none(k),
+                spans=((run[0], len(rows)),),
+                positions=run[1] - run[0],
+                size=np.bincount(labels, minlength=k),
+                units=by_cluster(labels, units),
+                fine_units=by_cluster(labels, rest),
+            )
+            totals.medoid[labels[first]] = rows[first]
+            totals.nearest[labels[first]] = squared[first]
+            return totals, Assignments(rows, labels, np.sqrt(squared).astype(np.float32))
 
-        with self._progress.stage("assign", self._points.rows) as stage:
-            stop = 0
-            for result in self._engine.map(task, self._points.runs()):
-                self._add(result)
-                stage.advance(result.positions)
-                stop += result.positions
-                finished = stop == self._points.rows
-                if store is not None and stop > reached and (finished or self._scratch.due):
-                    self._scratch.save("assigned", [store], stop=stop)
-                yield Assignments(result.rows, result.labels, result.distance)
+        return task
 
-    def _by_cluster(
-        self, labels: NDArray[np.int32], units: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        sums = np.bincount(labels, weights=units, minlength=len(self.size))
-        return sums.astype(np.float64, copy=False)
 
-    def _add(self, run: _Run) -> None:
-        self.size += np.bincount(run.labels, minlength=len(self.size))
-        self._units += run.cost[0]
-        self._fine_units += run.cost[1]
-        clusters, rows, squared = run.medoid
-        nearer = squared < self._nearest[clusters]
-        self._nearest[clusters[nearer]] = squared[nearer]
-        self.medoid[clusters[nearer]] = rows[nearer]
+def packed(part: Assignments) -> NDArray[np.uint32]:
+    """Assignments as four words each: the row's two, cluster and distance."""
+    words = np.empty((len(part.row), 4), np.uint32)
+    words[:, :2] = part.row.view(np.uint32).reshape(-1, 2)
+    words[:, 2] = part.cluster.view(np.uint32)
+    words[:, 3] = part.distance.view(np.uint32)
+    return words
+
+
+def unpacked(words: NDArray[np.uint32]) -> Assignments:
+    """Assignments again."""
+    row = np.ascontiguousarray(words[:, :2]).view(np.int64)[:, 0]
+    cluster = np.ascontiguousarray(words[:, 2]).view(np.int32)
+    return Assignments(row, cluster, np.ascontiguousarray(words[:, 3]).view(np.float32))

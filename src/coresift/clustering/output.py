@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from coresift.clustering.assign import Assigning
+from coresift.clustering.assign import Assigning, unpacked
 from coresift.clustering.distances import squared_distances
 from coresift.clustering.hierarchical import Level
 from coresift.clustering.saved import Assignments
@@ -17,22 +18,87 @@ from coresift.core.progress import Progress
 from coresift.engine.base import Engine
 from coresift.io.dump import Dump
 from coresift.io.provenance import Provenance
+from coresift.io.store import Scratch
 from coresift.io.subset import write_subset
 from coresift.io.vectors import Vectors
-from coresift.io.writer import PartWriter
+from coresift.io.writer import PartWriter, part_ends, part_name
 
 ASSIGNMENTS = pa.schema([("row", pa.int64()), ("cluster", pa.int32()), ("distance", pa.float32())])
 ADDED = ("row", "cluster")
+_FOLDER = "assignments"
 
 
 def write_assignments(folder: Path, parts: Iterator[Assignments], provenance: Provenance) -> None:
     """Write ``assignments/part-*.parquet`` as the rows come."""
-    target = folder / "assignments"
+    target = folder / _FOLDER
     target.mkdir()
     with PartWriter(target, ASSIGNMENTS, provenance) as writer:
         for part in parts:
-            arrays = [pa.array(part.row), pa.array(part.cluster), pa.array(part.distance)]
-            writer.write(pa.record_batch(arrays, schema=ASSIGNMENTS))
+            writer.write(_batch(part))
+
+
+def write_where_they_are(
+    folder: Path,
+    totals: Assigning,
+    provenance: Provenance,
+    *,
+    engine: Engine,
+    scratch: Scratch,
+    progress: Progress,
+) -> bool:
+    """Write the same files by tasks, each a part, if the engine has them write.
+
+    Nothing that has a row for each row passes through this process.
+
+    Returns
+    -------
+    bool
+        Whether it was done.
+    """
+    ends = part_ends(ASSIGNMENTS, totals.count)
+    if len(ends) == 1 or not engine.writes_to(folder):
+        return False
+    store = scratch.rows(None, totals.rows, 4, np.dtype(np.uint32), held=True)
+    spans = totals.lay_out(store)
+    target = folder / _FOLDER
+    target.mkdir()
+
+    def task(item: tuple[int, list[tuple[int, int]]]) -> int:
+        index, pieces = item
+        written = 0
+        with PartWriter(target / part_name(index), ASSIGNMENTS, provenance) as writer:
+            for start, count in pieces:
+                writer.write(_batch(unpacked(store.read(start, start + count))))
+                written += count
+        return written
+
+    with progress.stage("write", totals.count) as stage:
+        for written in engine.map(task, list(enumerate(_pieces(spans, ends)))):
+            stage.advance(written)
+    return True
+
+
+def _batch(part: Assignments) -> pa.RecordBatch:
+    arrays = [pa.array(part.row), pa.array(part.cluster), pa.array(part.distance)]
+    return pa.record_batch(arrays, schema=ASSIGNMENTS)
+
+
+def _pieces(
+    spans: Sequence[tuple[int, int]], ends: Sequence[int]
+) -> Iterator[list[tuple[int, int]]]:
+    """For each part, the positions and numbers of the rows that it takes from runs."""
+    before = np.concatenate([[0], np.cumsum([count for _, count in spans])])
+    for low, high in itertools.pairwise([0, *ends]):
+        first = int(np.searchsorted(before, low, side="right")) - 1
+        pieces = []
+        for (start, count), begin in zip(spans[first:], before[first:].tolist(), strict=False):
+            if begin >= high:
+                break
+            skip = max(0, low - begin)
+            stop = min(count, high - begin)
+            if skip < stop:
+                pieces.append((start + skip, stop - skip))
+        yield pieces
 
 
 def write_centroids(

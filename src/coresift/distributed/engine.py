@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import logging
+import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -136,6 +138,11 @@ class RayEngine:
             yield from Pass(self, step, every, owners, merge).results()
         finally:
             self._lineage.over(step)
+
+    def writes_to(self, folder: Path) -> bool:
+        """Whether all workers see the folder: it is on a file system that they share."""
+        with tempfile.NamedTemporaryFile(prefix=".coresift-", dir=folder) as probe:
+            return all(self._every("sees", probe.name))
 
     def close(self) -> None:
         """Let the workers go; the cluster stays."""
@@ -337,7 +344,7 @@ def _methods(ray: Any) -> type:
     class CoresiftWorker(Worker):
         pass
 
-    for name in ("about", "node", "meet", "make", "forget", "fetch", "put", "peak"):
+    for name in ("about", "node", "sees", "meet", "make", "forget", "fetch", "put", "peak"):
         method = getattr(Worker, name)
 
         def call(self: Worker, *arguments: Any, _method: Callable[..., Any] = method) -> Any:

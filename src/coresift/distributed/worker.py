@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,10 @@ class Worker:
         import ray
 
         return str(ray.get_runtime_context().get_node_id())
+
+    def sees(self, path: str) -> bool:
+        """Whether there is such a file here."""
+        return Path(path).exists()
 
     def meet(self, peers: list[Any]) -> None:
         """Learn how to reach all workers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 Item = TypeVar("Item")
@@ -37,6 +38,9 @@ class Engine(Protocol):
         With ``merge`` the results of neighbouring items may come as one: ``merge(a, b)``, where
         a is of the items before those of b, may change and return a.
         """
+
+    def writes_to(self, folder: Path) -> bool:
+        """Whether tasks had better write a large result's files themselves, and can."""
 
     def close(self) -> None:
         """Give back what the engine holds."""

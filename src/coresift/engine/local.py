@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
@@ -67,6 +68,10 @@ class LocalEngine:
             for future in pending:
                 future.cancel()
             wait(pending)
+
+    def writes_to(self, folder: Path) -> bool:  # noqa: ARG002
+        """One process writes files; tasks only read."""
+        return False
 
     def close(self) -> None:
         """Let the threads go."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -27,6 +28,10 @@ class SerialEngine:
     ) -> Iterator[Result]:
         """Results in the order of the items."""
         return map(task, items)
+
+    def writes_to(self, folder: Path) -> bool:  # noqa: ARG002
+        """One process writes files; tasks only read."""
+        return False
 
     def close(self) -> None:
         """There is nothing to give back."""

@@ -45,7 +45,54 @@ def group_rows(schema: pa.Schema) -> int:
     return max(_LEAST_ROWS, min(_MOST_ROWS, rows))
 
 
-def _varying_bytes(batch: pa.RecordBatch) -> NDArray[np.int64]:
+def part_ends(schema: pa.Schema, rows: int, lengths: NDArray[np.int64] | None = None) -> list[int]:
+    """Where :class:`PartWriter` ends its parts.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+        Columns.
+    rows : int
+        Rows of all parts.
+    lengths : ndarray of int64, shape (rows,), optional
+        Their :func:`varying_bytes`; none where the schema tells all.
+
+    Returns
+    -------
+    list of int
+        Rows after the last of each part, ascending.
+    """
+    group, part = _cuts(schema)
+    if lengths is None:
+        return [*range(part, rows, part), rows]
+    ends = []
+    total = np.concatenate([[0], np.cumsum(lengths)])
+    first = start = 0
+    while start < rows:
+        if start - first >= part or total[start] - total[first] >= _PART_BYTES:
+            ends.append(start)
+            first = start
+        full = int(np.searchsorted(total, total[start] + _GROUP_BYTES))
+        start = min(start + group, max(full, start + 1), rows)
+    return [*ends, rows]
+
+
+def _cuts(schema: pa.Schema) -> tuple[int, int]:
+    """Most rows of a row group and of a part."""
+    group = group_rows(schema)
+    width = max(1, sum(row_bytes(field.type) for field in schema))
+    return group, group * max(1, _PART_BYTES // (group * width))
+
+
+def varies(schema: pa.Schema) -> bool:
+    """Whether rows may have texts or lists whose size the schema does not tell."""
+    return any(
+        pa.types.is_list(field.type) or pa.types.is_large_list(field.type) or _is_text(field.type)
+        for field in schema
+    )
+
+
+def varying_bytes(batch: pa.RecordBatch) -> NDArray[np.int64]:
     """Bytes of each row's texts and lists, which the schema does not tell."""
     total = np.zeros(batch.num_rows, np.int64)
     for column in batch.columns:
@@ -90,9 +137,7 @@ class PartWriter:
         self._parts = path.is_dir()
         metadata = {**(schema.metadata or {}), KEY: provenance.to_json().encode()}
         self.schema = schema.with_metadata(metadata)
-        self._group = group_rows(schema)
-        width = max(1, sum(row_bytes(field.type) for field in schema))
-        self._part = self._group * max(1, _PART_BYTES // (self._group * width))
+        self._group, self._part = _cuts(schema)
         self._pending: list[pa.RecordBatch] = []
         self._waiting = self._waiting_bytes = 0
         self._written = self._written_bytes = 0
@@ -101,7 +146,7 @@ class PartWriter:
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append rows."""
-        lengths = np.cumsum(_varying_bytes(batch))
+        lengths = np.cumsum(varying_bytes(batch))
         position = seen = 0
         while position < batch.num_rows:
             room = seen + _GROUP_BYTES - self._waiting_bytes
@@ -137,8 +182,7 @@ class PartWriter:
         self._pending, self._waiting, self._waiting_bytes = [], 0, 0
 
     def _open(self) -> None:
-        name = f"part-{self._files:05d}.parquet"
-        path = self._path / name if self._parts else self._path
+        path = self._path / part_name(self._files) if self._parts else self._path
         self._files += 1
         self._written = self._written_bytes = 0
         # a dictionary of floats only costs time
@@ -163,6 +207,11 @@ class PartWriter:
             self.close()
         elif self._writer is not None:
             self._writer.close()
+
+
+def part_name(index: int) -> str:
+    """Name of a part's file."""
+    return f"part-{index:05d}.parquet"
 
 
 def _holds_floats(kind: pa.DataType) -> bool:
