@@ -5,14 +5,17 @@ from __future__ import annotations
 from benchmarks import (
     cluster,
     dedup,
+    k_center,
     longtail,
     memory,
+    ray_engine,
     scale,
     seeding,
     select,
     startup,
     time_to_cost,
     variance,
+    weak_scaling,
 )
 
 for module in (
@@ -26,5 +29,8 @@ for module in (
     seeding,
     dedup,
     scale,
+    k_center,
+    ray_engine,
+    weak_scaling,
 ):
     module.main()

@@ -36,9 +36,68 @@ def cluster_of(nodes: int) -> Any:
     return made
 
 
+def traffic(quick: bool) -> None:
+    """Bytes that workers send to the driver in an iteration, for some numbers of rows."""
+    import pickle
+
+    import ray
+
+    import coresift
+    from coresift.distributed.engine import RayEngine
+
+    heard = RayEngine.heard
+    seen = [0, 0]
+
+    def counted(self: RayEngine, stream: Any) -> Any:
+        outcome = heard(self, stream)
+        # an outcome of a pass of Lloyd's algorithm has sums
+        if hasattr(getattr(outcome, "value", None), "sums"):
+            seen[0] += len(pickle.dumps(outcome))
+        elif outcome is not None:
+            seen[1] += len(pickle.dumps(outcome))
+        return outcome
+
+    RayEngine.heard = counted  # type: ignore[method-assign]
+    made = cluster_of(2)
+    rows = []
+    k, dim, iterations = (50, 64, 4) if quick else (1000, 128, 10)
+    for count in (5_000, 10_000) if quick else (250_000, 500_000, 1_000_000):
+        dump = data.mixture(count, dim, f"mixture-{count}-{dim}")
+        seen[:] = 0, 0
+        with tempfile.TemporaryDirectory() as folder:
+            coresift.cluster(
+                *(dump,),
+                k=k,
+                iterations=iterations,
+                tol=0.0,
+                output=f"{folder}/clusters",
+                engine="ray",
+                ray_address=made.address,
+                cpus_per_worker=1,
+            )
+        sums = 8 * k * dim
+        rows.append(
+            [
+                f"{count:,}",
+                f"{seen[0] / (iterations + 1) / 1e6:.2f} MB",
+                f"{seen[0] / (iterations + 1) / sums:.2f}",
+                f"{seen[1] / 1e6:.1f} MB",
+            ]
+        )
+    ray.shutdown()
+    made.shutdown()
+    head = ["rows", "an iteration, mean", "in sums of k x d float64", "all else in the run"]
+    table("Traffic to the driver of the Ray engine", head, rows, keep=not quick)
+
+
 def main() -> None:
-    asked = options(__doc__, 3).parse_args()
-    dump = data.little() if asked.quick else data.mixture(1_000_000, 128, "mixture-128")
+    parser = options(__doc__, 3)
+    parser.add_argument("--traffic", action="store_true", help="count bytes instead of seconds")
+    asked = parser.parse_args()
+    if asked.traffic:
+        traffic(asked.quick)
+        return
+    dump = data.little() if asked.quick else data.mixture(1_000_000, 128, "mixture-1000000-128")
     k = 50 if asked.quick else 1000
     work = Path(tempfile.mkdtemp(prefix="bench-"))
     target = work / "clusters"

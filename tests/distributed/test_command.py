@@ -105,6 +105,21 @@ def test_no_address(address: str, message: str, tmp_path: Path) -> None:
     assert message in done.err
 
 
+@pytest.mark.parametrize(
+    ("command", "what"),
+    [
+        (["inspect", "emb"], "inspect"),
+        (["cluster", "emb", "-k", "5", "--plan"], "--plan"),
+        (["select", "random", "emb", "-n", "5", "--plan"], "--plan"),
+    ],
+)
+def test_for_one_machine_only(command: list[str], what: str, tmp_path: Path, cluster: Any) -> None:
+    digits_dump(tmp_path / "emb")
+    done = coresift(*command, *options(cluster), cwd=tmp_path)
+    assert done.code == 1
+    assert done.err == f"error: {what} runs on one machine\nhint: leave out --engine ray\n"
+
+
 def test_interrupted(tmp_path: Path, cluster: Any) -> None:
     digits_dump(tmp_path / "emb")
     command = ["cluster", "emb", "-k", "1000", "--method", "bisecting"]

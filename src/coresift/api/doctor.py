@@ -20,6 +20,7 @@ from coresift.engine.local import available_threads
 _EXTRAS = {
     "fast": ("superkmeans", "--kernel superkmeans"),
     "gpu": ("faiss", "--device cuda, --kernel faiss"),
+    "ray": ("ray", "--engine ray"),
     "remote": ("fsspec", "hf:// and other URIs that Arrow does not read itself"),
 }
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "pyarrow", "click", "rich")

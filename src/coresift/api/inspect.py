@@ -121,6 +121,7 @@ def inspect(paths: Paths, **common: Unpack[CommonOptions]) -> Inspection:
         When the dump cannot be read, or has no vector column.
     """
     with Run(paths, common) as run:
+        run.require_one_machine("inspect")
         dump = run.open()
         column = dump.embedding
         with run.clock.stage("read"):

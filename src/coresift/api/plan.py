@@ -53,6 +53,7 @@ def plan_cluster(
     """
     _require_machines(machines)
     with Run(paths, common) as run:
+        run.require_one_machine("--plan")
         choose_kernel(request.params.kernel, run.device)
         dump = run.open()
         request.require_rows(dump.rows)
@@ -94,6 +95,7 @@ def plan_select(
     found = registry.find(method)
     options = build_params(found, params)
     with Run(paths, common) as run:
+        run.require_one_machine("--plan")
         clustering = open_clustering(found, clusters)
         dump = run.open(follow(run, clustering) if clustering is not None else None)
         if clustering is not None:

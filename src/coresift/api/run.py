@@ -194,6 +194,17 @@ class Run:
         )
         return engine, RemoteScratch(engine, self._folder)
 
+    def require_one_machine(self, what: str) -> None:
+        """Refuse a cluster for what does not run on one.
+
+        Raises
+        ------
+        ParameterError
+            With ``--engine ray``.
+        """
+        if self._remote is not None:
+            raise ParameterError(f"{what} runs on one machine", hint="leave out --engine ray")
+
     def open(self, options: InputOptions | None = None) -> Dump:
         """Open the dump: footers only."""
         dump = open_dump(self.paths, options or self.options)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from coresift.distributed.engine import RayEngine
 
 # how often a worker is heard of in a pass whose results are merged
-_REPORTS = 8
+_REPORTS = 4
 _ATTEMPTS = 5
 
 
