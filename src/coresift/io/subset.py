@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from coresift.core.errors import ParameterError
-from coresift.core.progress import Progress
+from coresift.core.progress import Progress, Stage
 from coresift.engine.base import Engine
 from coresift.io.dump import Dump, Shard
 from coresift.io.provenance import Provenance
@@ -80,6 +82,112 @@ def subset_bytes(dump: Dump, columns: Sequence[str], rows: int) -> int:
     return rows * (width + 32)
 
 
+class SubsetWriter:
+    """Writes rows with some of their columns, in the order of ids, some at a time.
+
+    Parameters
+    ----------
+    path : Path
+        A file to make, or a directory for parts.
+    dump : Dump
+        The input.
+    columns : sequence of str
+        Input columns to hold, see :func:`output_columns`.
+    added : mapping of str to dtype
+        Columns to add, under their final names.
+    provenance : Provenance
+        Where the result comes from.
+    engine : Engine
+        Where to run.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        dump: Dump,
+        columns: Sequence[str],
+        added: Mapping[str, np.dtype[Any]],
+        provenance: Provenance,
+        engine: Engine,
+    ) -> None:
+        self._dump = dump
+        self._columns = list(columns)
+        self._engine = engine
+        kept = [dump.schema.field(name) for name in columns]
+        extra = [pa.field(name, pa.from_numpy_dtype(kind)) for name, kind in added.items()]
+        metadata = dict(dump.schema.metadata or {})
+        if len(columns) != len(dump.schema.names):
+            # it lists columns that are not there any more
+            metadata.pop(b"pandas", None)
+        self._schema = pa.schema([*kept, *extra], metadata=metadata)
+        self._writer = PartWriter(path, self._schema, provenance)
+
+    def write(
+        self,
+        rows: NDArray[np.int64],
+        added: Mapping[str, NDArray[np.generic]],
+        stage: Stage,
+        at_hand: Mapping[str, pa.Array] | None = None,
+    ) -> None:
+        """Append rows, after those that were written before.
+
+        Parameters
+        ----------
+        rows : ndarray of int64, shape (n,)
+            Row ids, strictly increasing.
+        added : mapping of str to ndarray, each of shape (n,)
+            The columns to add.
+        stage : Stage
+            Where to report.
+        at_hand : mapping of str to pyarrow.Array, optional
+            Input columns of these rows that need not be read again.
+        """
+        known = at_hand or {}
+        read = [name for name in self._columns if name not in known]
+        position = 0
+        for found in self._found(rows, read) if read else [None]:
+            stop = len(rows) if found is None else position + found.num_rows
+            inputs = [
+                known[name][position:stop] if found is None or name in known else found[name]
+                for name in self._columns
+            ]
+            extras = [pa.array(values[position:stop]) for values in added.values()]
+            self._writer.write(pa.record_batch([*inputs, *extras], schema=self._schema))
+            stage.advance(stop - position)
+            position = stop
+
+    def _found(self, rows: NDArray[np.int64], read: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Some columns of the rows, in order."""
+        dump = self._dump
+        groups = groups_of(dump, rows, read)
+
+        def chosen(shard: Shard) -> Iterator[pa.RecordBatch]:
+            for start, batch in dump.read(shard, read):
+                first, last = np.searchsorted(rows, [start, start + batch.num_rows])
+                if first < last:
+                    yield batch.take(pa.array(rows[first:last] - start))
+
+        held = 2 * dump.run_bytes
+        if any(_chosen_bytes(dump, shard, rows, read) > held for shard in groups):
+            # too much of one row group to be held by a task
+            for shard in groups:
+                yield from chosen(shard)
+        else:
+            for found in self._engine.map(lambda shard: list(chosen(shard)), groups):
+                yield from found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._writer.__exit__(kind, value, trace)
+
+
 def write_subset(
     path: Path,
     dump: Dump,
@@ -96,80 +204,33 @@ def write_subset(
 
     Parameters
     ----------
-    path : Path
-        A file to make, or a directory for parts.
-    dump : Dump
-        The input.
-    rows : ndarray of int64, shape (n,)
-        Row ids, strictly increasing.
-    added : mapping of str to ndarray, each of shape (n,)
-        Columns to add, under their final names.
-    columns : sequence of str
-        Input columns to hold, see :func:`output_columns`.
-    provenance : Provenance
-        Where the result comes from.
-    engine, progress : Engine, Progress
-        Where to run and to report.
-    at_hand : mapping of str to pyarrow.Array, optional
-        Input columns of these rows that need not be read again.
+    path, dump, columns, provenance, engine
+        See :class:`SubsetWriter`.
+    rows, added, at_hand
+        See :meth:`SubsetWriter.write`.
+    progress : Progress
+        Where to report.
     """
-    known = {name: array for name, array in (at_hand or {}).items() if name in columns}
-    read = [name for name in columns if name not in known]
-    kept = [dump.schema.field(name) for name in columns]
-    extra = [pa.field(name, pa.from_numpy_dtype(values.dtype)) for name, values in added.items()]
-    metadata = dict(dump.schema.metadata or {})
-    if len(columns) != len(dump.schema.names):
-        # it lists columns that are not there any more
-        metadata.pop(b"pandas", None)
-    schema = pa.schema([*kept, *extra], metadata=metadata)
-    groups = list(_groups_of(dump, rows, read)) if read else []
-
-    def chosen(shard: Shard) -> Iterator[pa.RecordBatch]:
-        for start, batch in dump.read(shard, read):
-            first, last = np.searchsorted(rows, [start, start + batch.num_rows])
-            if first < last:
-                yield batch.take(pa.array(rows[first:last] - start))
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        held = 2 * dump.run_bytes
-        if any(_chosen_bytes(dump, shard, rows, read) > held for shard in groups):
-            # too much of one row group to be held by a task
-            for shard in groups:
-                yield from chosen(shard)
-        else:
-            for found in engine.map(lambda shard: list(chosen(shard)), groups):
-                yield from found
-
-    def assembled(low: int, high: int, found: Mapping[str, pa.Array]) -> pa.RecordBatch:
-        inputs = [known[name][low:high] if name in known else found[name] for name in columns]
-        extras = [pa.array(values[low:high]) for values in added.values()]
-        return pa.record_batch([*inputs, *extras], schema=schema)
-
+    kinds = {name: values.dtype for name, values in added.items()}
     with (
         progress.stage("write", len(rows)) as stage,
-        PartWriter(path, schema, provenance) as writer,
+        SubsetWriter(path, dump, columns, kinds, provenance, engine) as writer,
     ):
-        if not read:
-            writer.write(assembled(0, len(rows), {}))
-            stage.advance(len(rows))
-        position = 0
-        for batch in batches():
-            stop = position + batch.num_rows
-            writer.write(assembled(position, stop, dict(zip(read, batch.columns, strict=True))))
-            position = stop
-            stage.advance(batch.num_rows)
+        writer.write(rows, added, stage, at_hand)
 
 
-def _groups_of(dump: Dump, rows: NDArray[np.int64], columns: Sequence[str]) -> Iterator[Shard]:
-    """Row groups that hold chosen rows, each as a shard."""
+def groups_of(dump: Dump, rows: NDArray[np.int64], columns: Sequence[str]) -> list[Shard]:
+    """Row groups that hold some of ``rows``, ascending, each as a shard."""
+    found = []
     for shard in dump.shards(columns):
         start = shard.start
         for group in shard.groups:
             count = dump.tables[shard.file].groups[group]
             low, high = np.searchsorted(rows, [start, start + count])
             if low < high:
-                yield Shard(shard.index, shard.file, (group,), start, count)
+                found.append(Shard(shard.index, shard.file, (group,), start, count))
             start += count
+    return found
 
 
 def _chosen_bytes(
