@@ -14,6 +14,8 @@ from coresift.core.errors import InputError, ParameterError
 from coresift.io.dump import Dump, open_dump
 from coresift.selection.columns import as_numbers, find_column
 
+# an id, its number, and the tables that look them up on two threads
+LINE_BYTES = 100
 _RESERVED = ("cluster", "row", "weight", "rank", "distance")
 
 
@@ -197,6 +199,7 @@ def require_each_once(
     on: str,
     there: str,
     hint: str,
+    rows: str = "row there is to choose from",
 ) -> tuple[str, ...]:
     """Refuse rows that have no line, or share one; note lines that no row uses.
 
@@ -212,6 +215,8 @@ def require_each_once(
         The column of ids, and where the rows are.
     hint : str
         What to do about rows without a line.
+    rows : str
+        What is said of the rows that lines may be used by.
 
     Raises
     ------
@@ -246,7 +251,7 @@ def require_each_once(
     spare = np.flatnonzero(~used)
     if len(spare) == 0:
         return ()
-    unused = f"{plural(len(spare), 'id')} of {path} on no row there is to choose from"
+    unused = f"{plural(len(spare), 'id')} of {path} on no {rows}"
     return (f"{unused}, for example {lookup.ids[int(spare[0])].as_py()!r}",)
 
 

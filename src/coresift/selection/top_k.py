@@ -17,6 +17,7 @@ from coresift.core.smallest import Keys, Smallest, SmallestPerGroup, ranks
 from coresift.selection.base import Context, Data
 from coresift.selection.columns import Block, Column, as_numbers, merged
 from coresift.selection.joins import (
+    LINE_BYTES,
     Lookup,
     Matches,
     SideFile,
@@ -26,9 +27,6 @@ from coresift.selection.joins import (
 )
 from coresift.selection.params.top_k import TopKParams
 from coresift.selection.strata import count_strata
-
-# An id, its score, and the tables that look them up on two threads.
-_LINE_BYTES = 100
 
 
 def select(data: Data, size: Size | None, params: TopKParams, context: Context) -> Selection:
@@ -202,7 +200,7 @@ class _Scores:
             text = params.score or ""
             return cls((data.column(text, "--score"),), text, sign, bound, None)
         side = SideFile.open(params.scores, "--scores")
-        budget.require(side.dump.rows * _LINE_BYTES, f"the join with {side.path}")
+        budget.require(side.dump.rows * LINE_BYTES, f"the join with {side.path}")
         require_named(params.on, data.schema.names, "--on", "the dump")
         kind = data.schema.field(params.on).type
         lookup = Lookup.of(side, params.on, kind, "the dump")
