@@ -13,6 +13,7 @@ from benchmarks import (
     startup,
     time_to_cost,
     variance,
+    weights,
 )
 
 for module in (
@@ -25,6 +26,7 @@ for module in (
     longtail,
     seeding,
     dedup,
+    weights,
     scale,
 ):
     module.main()

@@ -159,7 +159,8 @@ def weights(
         held = output_columns(
             dump, list(_ADDED), columns=columns, ids_only=columns is None, prefix=prefix
         )
-        learned = Learned.read(chosen, dump, params, run.budget)
+        with run.clock.stage("read"):
+            learned = Learned.read(chosen, dump, params, run.budget)
         used = [*run.paths, *dump.options.vectors, os.fspath(subset)]
         used += [] if learned.side is None else [learned.side.path]
         used += [] if clustering is None else [str(clustering.path)]
