@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from coresift.clustering.centers import Centers
 from coresift.clustering.distances import rough_distances, squared_distances, workspace
 
-_SCORE_BYTES = 16 << 20
-_PAIRS = 8192
+_SCORE_BYTES = 8 << 20
+_PAIRS = 2048
 # groups of points for each neighbour: two of the nearest then seldom share one
 _GROUPS = 16
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from coresift.core.memory import give_back
 from coresift.core.progress import Progress
 from coresift.engine.base import Engine
 from coresift.io.dump import Dump, Shard
@@ -54,6 +55,11 @@ class Scan:
         return self._dump.rows
 
     @property
+    def block_bytes(self) -> int:
+        """About what the vectors of a block take; work on one may take a few times as much."""
+        return self._dump.run_bytes
+
+    @property
     def source(self) -> str:
         """Name of the dump, for messages."""
         return self._dump.source
@@ -98,6 +104,7 @@ class Scan:
                     place = np.searchsorted(rows, ids)
                     vectors[place], kept[place] = block, True
                     stage.advance(len(ids))
+        give_back()
         return vectors, kept
 
     def map(
@@ -135,9 +142,10 @@ class Scan:
                 self.dropped += dropped
                 yield from results
                 progress.advance(shard.rows)
+        give_back()
 
     def _blocks(self, shard: Shard) -> Iterator[tuple[int, Rows]]:
-        """How many rows were dropped, and about ``run_bytes`` of vectors, at a time."""
+        """How many rows were dropped, and about ``block_bytes`` of vectors, at a time."""
         held: list[Rows] = []
         size = dropped = 0
         for batch in vector_batches(self._dump, shard):
@@ -145,7 +153,7 @@ class Scan:
             dropped += lost
             held.append(rows)
             size += rows[1].nbytes
-            if size >= self._dump.run_bytes:
+            if size >= self.block_bytes:
                 yield dropped, _together(held)
                 held, size, dropped = [], 0, 0
         if held:

@@ -101,7 +101,7 @@ def carry(
         resolved.update(bandwidth=width, neighbors=few)
         _pass(scan, carried, _kernel(learned, centers, few, width))
     else:
-        _pass(scan, carried, _nearest(learned, vectors))
+        _pass(scan, carried, _nearest(learned, vectors, scan.block_bytes))
     if scan.dropped:
         notes.insert(0, f"{scan.dropped:,} rows were left out, their vectors being invalid")
     carried.scale(params.normalize)
@@ -123,13 +123,17 @@ def _pass(scan: Scan, carried: Carried, rule: Rule, *, all_rows: bool = True) ->
         carried.put(rows, weight)
 
 
-def _nearest(learned: Learned, vectors: NDArray[np.float32]) -> Rule:
+def _nearest(learned: Learned, vectors: NDArray[np.float32], block_bytes: int) -> Rule:
     """The weight of the nearest row of the subset; its own rows keep theirs."""
     known, weight = learned.rows, learned.weight
+    # a score for each row of the subset
+    step = max(64, block_bytes // (4 * len(known)))
     centers = Centers.prepare(vectors, Projection.suited_to(vectors, len(vectors)))
 
     def rule(rows: NDArray[np.int64], block: NDArray[np.float32]) -> NDArray[np.float64]:
-        labels = nearest(block, centers)
+        starts = range(0, len(block), step)
+        parts = [nearest(block[start : start + step], centers) for start in starts]
+        labels = np.concatenate(parts)
         low, high = np.searchsorted(known, [rows[0], rows[-1] + 1])
         place = np.searchsorted(rows, known[low:high])
         own = np.flatnonzero(rows[place] == known[low:high])
@@ -212,7 +216,7 @@ def _by_cluster(
     pending = clustering.rows - carried.count
     if not pending:
         return []
-    _pass(scan, carried, _nearest(learned, vectors), all_rows=False)
+    _pass(scan, carried, _nearest(learned, vectors, scan.block_bytes), all_rows=False)
     empty = int(np.count_nonzero((counts == 0) & (clustering.size > 0)))
     return [
         f"{plural(empty, 'cluster')} of {np.count_nonzero(clustering.size):,} without a row of the "
