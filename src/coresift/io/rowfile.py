@@ -123,10 +123,7 @@ class RowFile:
                 hint="merge its lines and add their weights",
             )
         if kept is not None:
-            count = f"{np.count_nonzero(kept):,} "
-            self.require_kept(
-                ids[~kept[ids]], f"the {count}rows that --where and --invalid keep", full
-            )
+            self.require_kept(ids[~kept[ids]], f"the {np.count_nonzero(kept):,} rows", full)
 
     def require_kept(self, left_out: NDArray[np.int64], kept: str, full: str) -> None:
         """Refuse rows that are left out of the dump.
