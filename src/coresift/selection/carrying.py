@@ -95,6 +95,9 @@ def carry(
     notes = []
     if context.clustering is not None:
         notes = _by_cluster(subset, learned, vectors, scan, carried, context.clustering)
+        outside = scan.rows - context.clustering.rows
+        if outside and not scan.dropped:
+            notes.insert(0, f"{plural(outside, 'row')} in no cluster, and without a weight")
     elif params.by == "kernel":
         centers = Centers.prepare(vectors, engine=context.engine)
         width = params.bandwidth or _spacing(centers, context)
