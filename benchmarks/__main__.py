@@ -16,6 +16,7 @@ from benchmarks import (
     time_to_cost,
     variance,
     weak_scaling,
+    weights,
 )
 
 for module in (
@@ -28,6 +29,7 @@ for module in (
     longtail,
     seeding,
     dedup,
+    weights,
     scale,
     k_center,
     ray_engine,

@@ -31,6 +31,7 @@ def loaded(code: str) -> set[str]:
         "from coresift.cli.main import run; run(['--help'])",
         "from coresift.cli.main import run; run(['cluster', '--help'])",
         "from coresift.cli.main import run; run(['select', 'sensitivity', '--help'])",
+        "from coresift.cli.main import run; run(['weights', '--help'])",
         "from coresift.cli.main import run; run(['methods', '--json'])",
     ],
 )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from coresift.api.plan import plan_cluster, plan_select
     from coresift.api.replay import replay
     from coresift.api.select import select
+    from coresift.api.weights import weights
 
 __all__ = [
     "CoresiftError",
@@ -34,10 +35,14 @@ __all__ = [
     "plan_select",
     "replay",
     "select",
+    "weights",
 ]
 
 _MODULES = {
-    **{name: name for name in ("cluster", "doctor", "evaluate", "inspect", "replay", "select")},
+    **{
+        name: name
+        for name in ("cluster", "doctor", "evaluate", "inspect", "replay", "select", "weights")
+    },
     "plan_cluster": "plan",
     "plan_select": "plan",
 }

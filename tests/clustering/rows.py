@@ -15,6 +15,8 @@ from coresift.core.progress import Silent
 from coresift.engine.local import LocalEngine
 from coresift.io.store import Scratch
 
+KINDS = ("spread", "tight", "far", "repeated", "flat")
+
 
 @dataclass
 class Rows:
@@ -77,3 +79,22 @@ def brute_force(
         axis=1,
     )
     return squared.argmin(axis=1), squared.min(axis=1)
+
+
+def make(
+    kind: str, rows: int, dim: int, k: int, seed: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Rows and centroids that are hard in a certain way."""
+    random = np.random.default_rng(seed)
+    points = random.normal(size=(rows, dim)) * np.linspace(1.0, 0.05, dim)
+    centroids = points[random.integers(0, rows, k)] + random.normal(size=(k, dim)) * 0.1
+    if kind == "tight":
+        points, centroids = points * 1e-3 + 5.0, centroids * 1e-3 + 5.0
+    if kind == "far":
+        points, centroids = points + 1e4, centroids + 1e4
+    if kind == "repeated":
+        points, centroids = np.round(points), np.round(centroids)
+    if kind == "flat":
+        points[:, dim // 2 :] = 0.0
+        centroids[:, dim // 2 :] = 0.0
+    return points.astype(np.float32), centroids.astype(np.float32)

@@ -16,29 +16,8 @@ from coresift.clustering.moves import Moves, grouped
 from coresift.clustering.nearest import closer, nearest
 from coresift.clustering.projection import Projection
 from coresift.engine.local import LocalEngine
-from tests.clustering.rows import brute_force
+from tests.clustering.rows import KINDS, brute_force, make
 from tests.data import digits
-
-KINDS = ("spread", "tight", "far", "repeated", "flat")
-
-
-def make(
-    kind: str, rows: int, dim: int, k: int, seed: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Rows and centroids that are hard in a certain way."""
-    random = np.random.default_rng(seed)
-    points = random.normal(size=(rows, dim)) * np.linspace(1.0, 0.05, dim)
-    centroids = points[random.integers(0, rows, k)] + random.normal(size=(k, dim)) * 0.1
-    if kind == "tight":
-        points, centroids = points * 1e-3 + 5.0, centroids * 1e-3 + 5.0
-    if kind == "far":
-        points, centroids = points + 1e4, centroids + 1e4
-    if kind == "repeated":
-        points, centroids = np.round(points), np.round(centroids)
-    if kind == "flat":
-        points[:, dim // 2 :] = 0.0
-        centroids[:, dim // 2 :] = 0.0
-    return points.astype(np.float32), centroids.astype(np.float32)
 
 
 @given(

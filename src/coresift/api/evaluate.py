@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
+from coresift.api.reading import options_of, reading_difference, require_same_reading
 from coresift.api.run import CommonOptions, Paths, Run
 from coresift.clustering.points import Points, Sample, sample_rows
 from coresift.clustering.saved import SavedClustering
@@ -23,7 +24,7 @@ from coresift.io.dump import Dump, InputOptions
 from coresift.io.provenance import Provenance
 from coresift.io.vectors import Vectors
 
-_INHERITED = ("embedding", "embedding_dtype", "where", "metric", "invalid")
+_WHAT = ("--full names", "this evaluation")
 # What a run of rows takes while it is worked on, by a worker.
 _RUN_BYTES = 64 << 20
 # Ids and keys of all rows while some are drawn, distances so far, classes.
@@ -138,7 +139,7 @@ def evaluate(
     with Run(full, common) as run:
         chosen = SubsetFile.open(os.fspath(subset))
         given = None if clusters is None else SavedClustering.open(Path(clusters))
-        dump = run.open(_options(run, chosen.provenance, given))
+        dump = run.open(options_of(run, chosen.provenance, given))
         if chosen.provenance is not None:
             chosen.provenance.require_input(
                 dump, chosen.path, "give --full the dump that the rows were selected from"
@@ -149,7 +150,7 @@ def evaluate(
         if label is not None:
             check_label(dump, label)
         if given is not None:
-            _require(dump, given)
+            require_same_reading(dump, given, *_WHAT)
             clustering: SavedClustering | None = given
         else:
             clustering = _selected_with(dump, chosen.provenance, notes)
@@ -195,64 +196,16 @@ def evaluate(
         )
 
 
-def _options(
-    run: Run, provenance: Provenance | None, clustering: SavedClustering | None
-) -> InputOptions:
-    """How the subset's input was read, or else the clustering's, but for what was given."""
-    if provenance is None and clustering is not None:
-        provenance = clustering.provenance
-    if provenance is None:
-        return run.options
-    mine = run.options
-    changed = {name: getattr(mine, name) for name in _INHERITED if name in run.given}
-    if mine.vectors:
-        changed.update(vectors=mine.vectors, dtype=mine.dtype, dim=mine.dim)
-    return replace(provenance.input_options(), **changed)
-
-
-def _embedding(dump: Dump, options: InputOptions) -> str | None:
-    """The vector column that options mean; None when they mean none of this dump."""
-    try:
-        return Dump(dump.tables, options, dump.sidecar).embedding.name
-    except CoresiftError:
-        return None
-
-
-def _difference(dump: Dump, theirs: InputOptions) -> str | None:
-    """First option by which a result reads other vectors than this run, or None."""
-    mine = dump.options
-    if mine.embedding != theirs.embedding and dump.embedding.name != _embedding(dump, theirs):
-        return f"--embedding {(_embedding(dump, theirs) or theirs.embedding)!r}"
-    for name in ("embedding_dtype", "where", "metric"):
-        if getattr(mine, name) != getattr(theirs, name):
-            value, option = getattr(theirs, name), f"--{name.replace('_', '-')}"
-            return f"no {option}" if value is None else f"{option} {value!r}"
-    return None
-
-
 def _read_otherwise(dump: Dump, chosen: SubsetFile) -> list[str]:
     """Notes on how this evaluation reads otherwise than the selection did."""
     if chosen.provenance is None:
         notes = [f"{chosen.path} has no provenance: its rows are taken to be those of --full"]
     else:
-        difference = _difference(dump, chosen.provenance.input_options())
+        difference = reading_difference(dump, chosen.provenance.input_options())
         notes = [] if difference is None else [f"the subset was selected with {difference}"]
     if chosen.weight_column is None:
         notes.append(f"{chosen.path} has no weights: each row stands for an equal share")
     return notes
-
-
-def _require(dump: Dump, clustering: SavedClustering) -> None:
-    """Refuse a clustering of other vectors."""
-    clustering.provenance.require_input(
-        dump, f"{clustering.path}", "give a clustering of the dump that --full names"
-    )
-    difference = _difference(dump, clustering.provenance.input_options())
-    if difference is not None:
-        raise MismatchError(
-            f"{clustering.path} was made with {difference}, and this evaluation reads otherwise",
-            hint="give the same option here, or another clustering",
-        )
 
 
 def _selected_with(
@@ -268,7 +221,7 @@ def _selected_with(
         if found.digest != parent["digest"]:
             notes.append(f"{path}, which the subset was selected with, has changed since")
             return None
-        _require(dump, found)
+        require_same_reading(dump, found, *_WHAT)
     except CoresiftError as error:
         notes.append(f"the clustering that the subset was selected with is not used: {error}")
         return None

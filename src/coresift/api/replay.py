@@ -16,6 +16,8 @@ from coresift._version import __version__
 from coresift.api.cluster import cluster
 from coresift.api.run import CommonOptions
 from coresift.api.select import select
+from coresift.api.weights import weights
+from coresift.clustering.saved import SavedClustering
 from coresift.core.errors import InputError, MismatchError
 from coresift.core.size import Size
 from coresift.io.dump import open_dump
@@ -68,7 +70,7 @@ def replay(
     Parameters
     ----------
     result : path
-        A clustering or a selection that coresift wrote.
+        A clustering, a selection or weights that coresift wrote.
     output : path
         Where to write the new result.
     overwrite : bool
@@ -163,8 +165,47 @@ def _select_again(
     return result.output
 
 
+def _weights_again(
+    provenance: Provenance,
+    output: str | os.PathLike[str],
+    overwrite: bool,
+    options: CommonOptions,
+) -> str:
+    for role, parent in provenance.parents.items():
+        _require_parent(role, parent)
+    clustering = provenance.parents.get("clustering")
+    result = weights(
+        provenance.paths,
+        subset=provenance.parents["subset"]["path"],
+        output=output,
+        clusters=None if clustering is None else clustering["path"],
+        overwrite=overwrite,
+        **provenance.output,
+        **provenance.params,
+        **options,
+    )
+    return result.output
+
+
+def _require_parent(role: str, parent: dict[str, str]) -> None:
+    """Refuse another result that is gone, or is not what it was."""
+    path = parent["path"]
+    if "://" not in path and not Path(path).exists():
+        raise MismatchError(f"the {role} {path} is gone", hint="put it back there")
+    if role == "clustering":
+        digest = SavedClustering.open(path).digest
+    else:
+        digest = open_dump([path]).fingerprint.digest
+    if digest != parent["digest"]:
+        raise MismatchError(f"the {role} {path} has changed since", hint="put it back as it was")
+
+
 _Again = Callable[[Provenance, str | os.PathLike[str], bool, CommonOptions], str]
-_COMMANDS: dict[str, _Again] = {"cluster": _cluster_again, "select": _select_again}
+_COMMANDS: dict[str, _Again] = {
+    "cluster": _cluster_again,
+    "select": _select_again,
+    "weights": _weights_again,
+}
 
 
 def _files(result: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from typing import Any, Unpack
 
 import pyarrow as pa
 
+from coresift.api.reading import INHERITED
 from coresift.api.run import RESUMED, CommonOptions, Paths, Run, absolute
 from coresift.clustering.saved import SavedClustering
 from coresift.core.errors import OutputError, ParameterError
@@ -27,7 +28,6 @@ from coresift.selection.option import Params
 from coresift.selection.registry import Method
 
 _MEASURED = ("seconds", "peak_rss_bytes", "output")
-_INHERITED = ("embedding", "embedding_dtype", "where", "metric", "invalid")
 
 
 @dataclass(frozen=True)
@@ -240,7 +240,7 @@ def open_clustering(
 def follow(run: Run, clustering: SavedClustering) -> InputOptions:
     """How the clustering read its input; refuse options that say otherwise."""
     theirs = clustering.provenance.input_options()
-    for name in _INHERITED:
+    for name in INHERITED:
         mine = getattr(run.options, name)
         if name in run.given and mine != getattr(theirs, name):
             flag = "--" + name.replace("_", "-")

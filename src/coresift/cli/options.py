@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from coresift.cli.config import read_config
+from coresift.selection.option import Option
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Decorator = Callable[[Decorated], Decorated]
@@ -208,6 +209,32 @@ prefix_option = click.option(
     metavar="TEXT",
     help="Put before the names of the added columns, where they clash with the input's.",
 )
+
+
+def declared(option: Option, *, required: bool = False) -> Any:
+    """An option that the params of a method declare."""
+    names = [option.flag, option.field]
+    if option.kind == "flag":
+        return click.option(*names, is_flag=True, help=option.help)
+    if option.choices:
+        return click.option(
+            *names,
+            type=click.Choice(option.choices),
+            default=option.default,
+            show_default=option.default is not None,
+            help=option.help,
+        )
+    plain_number = option.kind == "number" and not option.words
+    return click.option(
+        *names,
+        type=float if plain_number else str,
+        multiple=option.kind == "paths",
+        default=option.default,
+        show_default=option.default is not None,
+        required=required,
+        metavar=option.metavar,
+        help=option.help,
+    )
 
 
 def split_columns(text: str | None) -> list[str] | None:

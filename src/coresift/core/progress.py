@@ -21,9 +21,11 @@ class Progress(Protocol):
         """Open a stage that will pass over ``rows`` rows."""
 
 
-class _SilentStage:
+class SilentStage:
+    """A stage that nobody watches."""
+
     def advance(self, rows: int) -> None:
-        pass
+        """Say nothing."""
 
 
 class Silent:
@@ -32,4 +34,4 @@ class Silent:
     @contextmanager
     def stage(self, name: str, rows: int) -> Iterator[Stage]:  # noqa: ARG002
         """Open a stage that reports nothing."""
-        yield _SilentStage()
+        yield SilentStage()

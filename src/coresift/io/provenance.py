@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from coresift._version import __version__
@@ -28,9 +29,9 @@ class Provenance:
     Attributes
     ----------
     command : str
-        ``cluster`` or ``select``.
+        ``cluster``, ``select`` or ``weights``.
     method : str
-        For example ``kmeans`` or ``sensitivity``.
+        For example ``kmeans``, ``sensitivity`` or ``nearest``.
     params : dict
         The method's options, as given or by default; values that JSON can hold.
     resolved : dict
@@ -46,7 +47,7 @@ class Provenance:
     fingerprint : dict
         :meth:`Fingerprint.to_json` of the dump.
     parents : dict of str to dict
-        Other results used: role (``clustering``, ``losses``, ``scores``) to ``path`` (absolute)
+        Other results used: role (``clustering``, ``losses``, ``subset``) to ``path`` (absolute)
         and ``digest``.
     notes : list of str
         What was sampled, skipped or replaced.
@@ -103,6 +104,26 @@ class Provenance:
         values = dict(self.options)
         values["vectors"] = tuple(values.get("vectors", ()))
         return InputOptions(**values)
+
+
+def stored_provenance(schema: pa.Schema, path: str) -> Provenance | None:
+    """Provenance in the metadata of a table's schema; None without one.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read.
+    """
+    metadata = schema.metadata or {}
+    if KEY not in metadata:
+        return None
+    try:
+        return Provenance.from_json(metadata[KEY])
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path}: provenance that cannot be read ({error})",
+            hint="select again, or write the file without its metadata",
+        ) from error
 
 
 def find_provenance(path: Path) -> Provenance | None:

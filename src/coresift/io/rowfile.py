@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from coresift.core.errors import InputError
 from coresift.io.dump import Dump, open_dump
-from coresift.io.provenance import KEY, Provenance
+from coresift.io.provenance import Provenance, stored_provenance
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,7 @@ class RowFile:
             When it cannot be read, is another kind of result, or has no column of row ids.
         """
         dump = open_dump([path])
-        metadata = dump.schema.metadata or {}
-        provenance = None
-        if KEY in metadata:
-            try:
-                provenance = Provenance.from_json(metadata[KEY])
-            except (ValueError, TypeError, AttributeError) as error:
-                raise InputError(
-                    f"{path}: provenance that cannot be read ({error})",
-                    hint="select again, or write the file without its metadata",
-                ) from error
+        provenance = stored_provenance(dump.schema, path)
         if provenance is not None and provenance.command != "select":
             raise InputError(
                 f"{path}: a result of `coresift {provenance.command}`, not a selection",
@@ -131,14 +122,28 @@ class RowFile:
                 f"{self.path}: row {twice[0]} stands more than once",
                 hint="merge its lines and add their weights",
             )
-        if kept is None:
-            return
-        left_out = ids[~kept[ids]]
+        if kept is not None:
+            self.require_kept(ids[~kept[ids]], f"the {np.count_nonzero(kept):,} rows", full)
+
+    def require_kept(self, left_out: NDArray[np.int64], kept: str, full: str) -> None:
+        """Refuse rows that are left out of the dump.
+
+        Parameters
+        ----------
+        left_out : ndarray of int64
+            These rows, ascending.
+        kept, full : str
+            The rows that are kept, and the dump's name, for messages.
+
+        Raises
+        ------
+        InputError
+            When there is one.
+        """
         if len(left_out):
             more = len(left_out) - 1
             which = f"row {left_out[0]}" + (f" and {more:,} more are" if more else " is")
             raise InputError(
-                f"{self.path}: {which} not among the {np.count_nonzero(kept):,} rows that --where "
-                f"and --invalid keep of {full}",
+                f"{self.path}: {which} not among {kept} that --where and --invalid keep of {full}",
                 hint="give the --where and --invalid that the rows were chosen with",
             )

@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from coresift.core.errors import ParameterError
-from coresift.core.progress import Progress
+from coresift.core.progress import Progress, SilentStage, Stage
 from coresift.engine.base import Engine
 from coresift.engine.serial import SerialEngine
 from coresift.io.dump import Dump, Shard
@@ -24,6 +26,8 @@ from coresift.io.writer import (
     varies,
     varying_bytes,
 )
+
+_Columns = dict[str, Any]
 
 
 def output_columns(
@@ -89,6 +93,103 @@ def subset_bytes(dump: Dump, columns: Sequence[str], rows: int) -> int:
     return rows * (width + 32)
 
 
+class SubsetWriter:
+    """Writes rows with some of their columns, in the order of ids, some at a time.
+
+    Parameters
+    ----------
+    path : Path
+        A file to make, or a directory for parts.
+    dump : Dump
+        The input.
+    columns : sequence of str
+        Input columns to hold, see :func:`output_columns`.
+    added : mapping of str to dtype
+        Columns to add, under their final names.
+    provenance : Provenance
+        Where the result comes from.
+    engine : Engine
+        Where to run.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        dump: Dump,
+        columns: Sequence[str],
+        added: Mapping[str, np.dtype[Any]],
+        provenance: Provenance,
+        engine: Engine,
+    ) -> None:
+        self._dump = dump
+        self._columns = list(columns)
+        self._engine = engine
+        self._schema = _schema(dump, columns, added)
+        self._writer = PartWriter(path, self._schema, provenance)
+
+    def write(
+        self,
+        rows: NDArray[np.int64],
+        added: Mapping[str, NDArray[np.generic]],
+        stage: Stage,
+        at_hand: Mapping[str, pa.Array] | None = None,
+    ) -> None:
+        """Append rows, after those that were written before.
+
+        Parameters
+        ----------
+        rows : ndarray of int64, shape (n,)
+            Row ids, strictly increasing.
+        added : mapping of str to ndarray, each of shape (n,)
+            The columns to add.
+        stage : Stage
+            Where to report.
+        at_hand : mapping of str to pyarrow.Array, optional
+            Input columns of these rows that need not be read again.
+        """
+        known = at_hand or {}
+        read = [name for name in self._columns if name not in known]
+        position = 0
+        for found in self._found(rows, read) if read else [None]:
+            stop = len(rows) if found is None else position + found.num_rows
+            inputs = [
+                known[name][position:stop] if found is None or name in known else found[name]
+                for name in self._columns
+            ]
+            extras = [pa.array(values[position:stop]) for values in added.values()]
+            self._writer.write(pa.record_batch([*inputs, *extras], schema=self._schema))
+            stage.advance(stop - position)
+            position = stop
+
+    def _found(self, rows: NDArray[np.int64], read: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Some columns of the rows, in order."""
+        dump = self._dump
+        groups = groups_of(dump, rows, read)
+        held = 2 * dump.run_bytes
+
+        def task(shard: Shard) -> list[pa.RecordBatch]:
+            return list(_chosen(dump, shard, rows, read))
+
+        if any(_chosen_bytes(dump, shard, rows, read) > held for shard in groups):
+            # too much of one row group to be held by a task
+            for shard in groups:
+                yield from _chosen(dump, shard, rows, read)
+        else:
+            for found in self._engine.map(task, groups):
+                yield from found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._writer.__exit__(kind, value, trace)
+
+
 def write_subset(
     path: Path,
     dump: Dump,
@@ -105,104 +206,74 @@ def write_subset(
 
     Parameters
     ----------
-    path : Path
-        A file to make, or a directory for parts.
-    dump : Dump
-        The input.
-    rows : ndarray of int64, shape (n,)
-        Row ids, strictly increasing.
-    added : mapping of str to ndarray, each of shape (n,)
-        Columns to add, under their final names.
-    columns : sequence of str
-        Input columns to hold, see :func:`output_columns`.
-    provenance : Provenance
-        Where the result comes from.
-    engine, progress : Engine, Progress
-        Where to run and to report.
-    at_hand : mapping of str to pyarrow.Array, optional
-        Input columns of these rows that need not be read again.
+    path, dump, columns, provenance, engine
+        See :class:`SubsetWriter`.
+    rows, added, at_hand
+        See :meth:`SubsetWriter.write`.
+    progress : Progress
+        Where to report.
     """
-    shape = _Shape(dump, columns, added, dict(at_hand or {}), provenance)
+    kinds = {name: values.dtype for name, values in added.items()}
+    ends = [len(rows)]
     if path.is_dir() and engine.writes_to(path):
-        ends = part_ends(shape.schema, len(rows), _lengths(shape, rows, engine))
+        schema = _schema(dump, columns, kinds)
+        ends = part_ends(schema, len(rows), _lengths(dump, schema, rows, columns, engine))
+
+    def part(item: tuple[Path, NDArray[np.int64], _Columns, _Columns]) -> int:
+        file, some, extra, known = item
+        with SubsetWriter(file, dump, columns, kinds, provenance, SerialEngine()) as writer:
+            writer.write(some, extra, SilentStage(), known)
+        return len(some)
+
+    with progress.stage("write", len(rows)) as stage:
         if len(ends) > 1:
-            _write_parts(path, shape, rows, ends, engine, progress)
+            parts = [
+                (
+                    path / part_name(index),
+                    rows[low:high],
+                    {name: values[low:high] for name, values in added.items()},
+                    {name: values[low:high] for name, values in (at_hand or {}).items()},
+                )
+                for index, (low, high) in enumerate(itertools.pairwise([0, *ends]))
+            ]
+            for written in engine.map(part, parts):
+                stage.advance(written)
             return
-    with (
-        progress.stage("write", len(rows)) as stage,
-        PartWriter(path, shape.schema, provenance) as writer,
-    ):
-        for batch in shape.batches(rows, engine):
-            writer.write(batch)
-            stage.advance(batch.num_rows)
+        with SubsetWriter(path, dump, columns, kinds, provenance, engine) as writer:
+            writer.write(rows, added, stage, at_hand)
 
 
-class _Shape:
-    """What the rows of a result hold, and how it is read."""
-
-    def __init__(
-        self,
-        dump: Dump,
-        columns: Sequence[str],
-        added: Mapping[str, NDArray[np.generic]],
-        known: dict[str, pa.Array],
-        provenance: Provenance,
-    ) -> None:
-        self.dump = dump
-        self.columns = columns
-        self.added = added
-        self.known = {name: array for name, array in known.items() if name in columns}
-        self.read = [name for name in columns if name not in self.known]
-        self.provenance = provenance
-        kept = [dump.schema.field(name) for name in columns]
-        extra = [pa.field(name, pa.from_numpy_dtype(each.dtype)) for name, each in added.items()]
-        metadata = dict(dump.schema.metadata or {})
-        if len(columns) != len(dump.schema.names):
-            # it lists columns that are not there any more
-            metadata.pop(b"pandas", None)
-        self.schema = pa.schema([*kept, *extra], metadata=metadata)
-
-    def part(self, low: int, high: int) -> _Shape:
-        """The same for some of the rows."""
-        added = {name: values[low:high] for name, values in self.added.items()}
-        known = {name: array[low:high] for name, array in self.known.items()}
-        return _Shape(self.dump, self.columns, added, known, self.provenance)
-
-    def groups(self, rows: NDArray[np.int64]) -> list[Shard]:
-        """Row groups that hold chosen rows, each as a shard."""
-        return list(_groups_of(self.dump, rows, self.read)) if self.read else []
-
-    def batches(self, rows: NDArray[np.int64], engine: Engine) -> Iterator[pa.RecordBatch]:
-        """Rows of the result, in order."""
-        if not self.read:
-            yield self._assembled(0, len(rows), {})
-        position = 0
-        for batch in self._found(rows, engine):
-            stop = position + batch.num_rows
-            yield self._assembled(position, stop, dict(zip(self.read, batch.columns, strict=True)))
-            position = stop
-
-    def _found(self, rows: NDArray[np.int64], engine: Engine) -> Iterator[pa.RecordBatch]:
-        dump, read, groups = self.dump, self.read, self.groups(rows)
-        held = 2 * dump.run_bytes
-        if any(_chosen_bytes(dump, shard, rows, read) > held for shard in groups):
-            # too much of one row group to be held by a task
-            for shard in groups:
-                yield from _chosen_rows(dump, shard, rows, read)
-        else:
-            for found in engine.map(
-                lambda shard: list(_chosen_rows(dump, shard, rows, read)), groups
-            ):
-                yield from found
-
-    def _assembled(self, low: int, high: int, found: Mapping[str, pa.Array]) -> pa.RecordBatch:
-        known = self.known
-        inputs = [known[name][low:high] if name in known else found[name] for name in self.columns]
-        extras = [pa.array(values[low:high]) for values in self.added.values()]
-        return pa.record_batch([*inputs, *extras], schema=self.schema)
+def _schema(dump: Dump, columns: Sequence[str], added: Mapping[str, np.dtype[Any]]) -> pa.Schema:
+    """Columns of a result."""
+    kept = [dump.schema.field(name) for name in columns]
+    extra = [pa.field(name, pa.from_numpy_dtype(kind)) for name, kind in added.items()]
+    metadata = dict(dump.schema.metadata or {})
+    if len(columns) != len(dump.schema.names):
+        # it lists columns that are not there any more
+        metadata.pop(b"pandas", None)
+    return pa.schema([*kept, *extra], metadata=metadata)
 
 
-def _chosen_rows(
+def _lengths(
+    dump: Dump,
+    schema: pa.Schema,
+    rows: NDArray[np.int64],
+    columns: Sequence[str],
+    engine: Engine,
+) -> NDArray[np.int64] | None:
+    """Bytes of each row's texts and lists; None where the schema tells all."""
+    varying = [name for name in columns if varies(schema.field(name).type)]
+    if not varying:
+        return None
+
+    def task(shard: Shard) -> NDArray[np.int64]:
+        parts = [varying_bytes(batch) for batch in _chosen(dump, shard, rows, varying)]
+        return np.concatenate([np.empty(0, np.int64), *parts])
+
+    return np.concatenate(list(engine.map(task, groups_of(dump, rows, varying))))
+
+
+def _chosen(
     dump: Dump, shard: Shard, rows: NDArray[np.int64], columns: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
     """Some columns of the chosen rows of a shard."""
@@ -212,57 +283,18 @@ def _chosen_rows(
             yield batch.take(pa.array(rows[first:last] - start))
 
 
-def _lengths(shape: _Shape, rows: NDArray[np.int64], engine: Engine) -> NDArray[np.int64] | None:
-    """Bytes of each chosen row's texts and lists; None where the schema tells all."""
-    varying = [field.name for field in shape.schema if varies(pa.schema([field]))]
-    if not varying or not shape.read:
-        return None
-    dump = shape.dump
-
-    def task(shard: Shard) -> NDArray[np.int64]:
-        parts = [varying_bytes(batch) for batch in _chosen_rows(dump, shard, rows, varying)]
-        return np.concatenate([np.empty(0, np.int64), *parts])
-
-    return np.concatenate(list(engine.map(task, shape.groups(rows))))
-
-
-def _write_parts(
-    folder: Path,
-    shape: _Shape,
-    rows: NDArray[np.int64],
-    ends: list[int],
-    engine: Engine,
-    progress: Progress,
-) -> None:
-    """Let each task write a part."""
-
-    def task(item: tuple[int, NDArray[np.int64], _Shape]) -> int:
-        index, some, part = item
-        file = folder / part_name(index)
-        with PartWriter(file, part.schema, part.provenance) as writer:
-            for batch in part.batches(some, SerialEngine()):
-                writer.write(batch)
-        return len(some)
-
-    items = [
-        (index, rows[low:high], shape.part(low, high))
-        for index, (low, high) in enumerate(itertools.pairwise([0, *ends]))
-    ]
-    with progress.stage("write", len(rows)) as stage:
-        for written in engine.map(task, items):
-            stage.advance(written)
-
-
-def _groups_of(dump: Dump, rows: NDArray[np.int64], columns: Sequence[str]) -> Iterator[Shard]:
-    """Row groups that hold chosen rows, each as a shard."""
+def groups_of(dump: Dump, rows: NDArray[np.int64], columns: Sequence[str]) -> list[Shard]:
+    """Row groups that hold some of ``rows``, ascending, each as a shard."""
+    found = []
     for shard in dump.shards(columns):
         start = shard.start
         for group in shard.groups:
             count = dump.tables[shard.file].groups[group]
             low, high = np.searchsorted(rows, [start, start + count])
             if low < high:
-                yield Shard(shard.index, shard.file, (group,), start, count)
+                found.append(Shard(shard.index, shard.file, (group,), start, count))
             start += count
+    return found
 
 
 def _chosen_bytes(

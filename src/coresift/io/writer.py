@@ -84,12 +84,9 @@ def _cuts(schema: pa.Schema) -> tuple[int, int]:
     return group, group * max(1, _PART_BYTES // (group * width))
 
 
-def varies(schema: pa.Schema) -> bool:
-    """Whether rows may have texts or lists whose size the schema does not tell."""
-    return any(
-        pa.types.is_list(field.type) or pa.types.is_large_list(field.type) or _is_text(field.type)
-        for field in schema
-    )
+def varies(kind: pa.DataType) -> bool:
+    """Whether the size of a value is not told by its type: a text, or a list of any length."""
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or _is_text(kind))
 
 
 def varying_bytes(batch: pa.RecordBatch) -> NDArray[np.int64]:

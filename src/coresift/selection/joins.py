@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,8 @@ from coresift.core.errors import InputError, ParameterError
 from coresift.io.dump import Dump, open_dump
 from coresift.selection.columns import as_numbers, find_column
 
+# an id, its number, and the tables that look them up on two threads
+LINE_BYTES = 100
 _RESERVED = ("cluster", "row", "weight", "rank", "distance")
 
 
@@ -152,6 +154,105 @@ class Lookup:
         """Line of each id, -1 for none; each call builds a table of all lines."""
         places = pc.index_in(ids.cast(self.ids.type), value_set=self.ids, skip_nulls=True)
         return np.asarray(pc.fill_null(places, -1).to_numpy(), dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Which lines some rows were joined to.
+
+    Attributes
+    ----------
+    places : ndarray of int64
+        Lines that were found.
+    without : int
+        Rows that have none.
+    first : tuple of int and object
+        The first of these, and its id.
+    """
+
+    places: NDArray[np.int64]
+    without: int
+    first: tuple[int, object]
+
+    @classmethod
+    def of(cls, lookup: Lookup, ids: pa.Array, rows: NDArray[np.int64]) -> Matches:
+        """Look up the ids of some rows."""
+        places = lookup.places(ids)
+        none = np.flatnonzero(places < 0)
+        first = (int(rows[none[0]]), ids[int(none[0])].as_py()) if len(none) else (-1, None)
+        return cls(places[places >= 0], len(none), first)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Matches]) -> Matches:
+        """Those of several runs of rows, in their order."""
+        places = [np.empty(0, np.int64), *(part.places for part in parts)]
+        first = next((part.first for part in parts if part.without), (-1, None))
+        return cls(np.concatenate(places), sum(part.without for part in parts), first)
+
+
+def require_each_once(
+    lookup: Lookup,
+    parts: Iterable[Matches],
+    *,
+    path: str,
+    what: str,
+    on: str,
+    there: str,
+    hint: str,
+    rows: str = "row there is to choose from",
+) -> tuple[str, ...]:
+    """Refuse rows that have no line, or share one; note lines that no row uses.
+
+    Parameters
+    ----------
+    lookup : Lookup
+        The lines.
+    parts : iterable of Matches
+        All rows, in their order.
+    path, what : str
+        The file of the lines, and what it holds.
+    on, there : str
+        The column of ids, and where the rows are.
+    hint : str
+        What to do about rows without a line.
+    rows : str
+        What is said of the rows that lines may be used by.
+
+    Raises
+    ------
+    InputError
+        When a row has no line, or two have the same.
+    """
+    used = np.zeros(len(lookup.ids), np.bool_)
+    unmatched = 0
+    first: tuple[int, object] = (-1, None)
+    twice: list[int] = []
+    for part in parts:
+        if part.without and not unmatched:
+            first = part.first
+        unmatched += part.without
+        ordered = np.sort(part.places)
+        again = ordered[1:][ordered[1:] == ordered[:-1]]
+        twice.extend(np.unique(np.concatenate([part.places[used[part.places]], again])).tolist())
+        used[part.places] = True
+    if unmatched:
+        raise InputError(
+            f"{path}: no {what} for {plural(unmatched, 'row')} of {there}, for example row "
+            f"{first[0]} with {on} {first[1]!r}",
+            hint=hint,
+        )
+    if twice:
+        distinct = sorted(set(twice))
+        raise InputError(
+            f"{plural(len(distinct), 'id')} in {on!r} of {there} on more than one row, for "
+            f"example {lookup.ids[distinct[0]].as_py()!r}",
+            hint="join by a column whose values are distinct",
+        )
+    spare = np.flatnonzero(~used)
+    if len(spare) == 0:
+        return ()
+    unused = f"{plural(len(spare), 'id')} of {path} on no {rows}"
+    return (f"{unused}, for example {lookup.ids[int(spare[0])].as_py()!r}",)
 
 
 def value_type(kind: pa.DataType) -> pa.DataType:

@@ -16,12 +16,17 @@ from coresift.core.size import Size
 from coresift.core.smallest import Keys, Smallest, SmallestPerGroup, ranks
 from coresift.selection.base import Context, Data
 from coresift.selection.columns import Block, Column, as_numbers, merged
-from coresift.selection.joins import Lookup, SideFile, plural, require_named
+from coresift.selection.joins import (
+    LINE_BYTES,
+    Lookup,
+    Matches,
+    SideFile,
+    plural,
+    require_each_once,
+    require_named,
+)
 from coresift.selection.params.top_k import TopKParams
 from coresift.selection.strata import count_strata
-
-# An id, its score, and the tables that look them up on two threads.
-_LINE_BYTES = 100
 
 
 def select(data: Data, size: Size | None, params: TopKParams, context: Context) -> Selection:
@@ -195,7 +200,7 @@ class _Scores:
             text = params.score or ""
             return cls((data.column(text, "--score"),), text, sign, bound, None)
         side = SideFile.open(params.scores, "--scores")
-        budget.require(side.dump.rows * _LINE_BYTES, f"the join with {side.path}")
+        budget.require(side.dump.rows * LINE_BYTES, f"the join with {side.path}")
         require_named(params.on, data.schema.names, "--on", "the dump")
         kind = data.schema.field(params.on).type
         lookup = Lookup.of(side, params.on, kind, "the dump")
@@ -270,50 +275,19 @@ class _Scores:
 def _check_join(data: Data, ids: Column, joined: _Joined, on: str) -> tuple[str, ...]:
     """Refuse ids of the dump that have no line, or share one; note lines that nobody uses."""
 
-    def task(blocks: Iterator[Block]) -> tuple[NDArray[np.int64], int, tuple[int, object]]:
-        found = [np.empty(0, np.int64)]
-        without = 0
-        example: tuple[int, object] = (-1, None)
-        for block in merged(blocks, len(joined.values)):
-            places = joined.lookup.places(block.values[0])
-            none = np.flatnonzero(places < 0)
-            if len(none) and not without:
-                first = int(none[0])
-                example = (int(block.rows[first]), block.values[0][first].as_py())
-            without += len(none)
-            found.append(places[places >= 0])
-        return np.concatenate(found), without, example
+    def task(blocks: Iterator[Block]) -> Matches:
+        parts = [
+            Matches.of(joined.lookup, block.values[0], block.rows)
+            for block in merged(blocks, len(joined.values))
+        ]
+        return Matches.joined(parts)
 
-    path = joined.side.path
-    used = np.zeros(len(joined.values), np.bool_)
-    unmatched = 0
-    first: tuple[int, object] = (-1, None)
-    twice: list[int] = []
-    for places, without, example in data.map(task, (ids,), "join"):
-        if without:
-            first = example if not unmatched else first
-            unmatched += without
-        ordered = np.sort(places)
-        again = np.concatenate([places[used[places]], ordered[1:][ordered[1:] == ordered[:-1]]])
-        twice.extend(np.unique(again).tolist())
-        used[places] = True
-    if unmatched:
-        raise InputError(
-            f"{path}: no score for {plural(unmatched, 'row')} of the dump, for example row "
-            f"{first[0]} with {on} {first[1]!r}",
-            hint="score them too, or leave them out with --where",
-        )
-    if twice:
-        distinct = sorted(set(twice))
-        example_id = joined.lookup.ids[distinct[0]].as_py()
-        raise InputError(
-            f"{plural(len(distinct), 'id')} in {on!r} of the dump on more than one row, for "
-            f"example {example_id!r}",
-            hint="join by a column whose values are distinct",
-        )
-    spare = np.flatnonzero(~used)
-    if len(spare) == 0:
-        return ()
-    example_id = joined.lookup.ids[int(spare[0])].as_py()
-    unused = f"{plural(len(spare), 'id')} of {path} on no row there is to choose from"
-    return (f"{unused}, for example {example_id!r}",)
+    return require_each_once(
+        joined.lookup,
+        data.map(task, (ids,), "join"),
+        path=joined.side.path,
+        what="score",
+        on=on,
+        there="the dump",
+        hint="score them too, or leave them out with --where",
+    )

@@ -9,7 +9,6 @@ import click
 from coresift.cli import options
 from coresift.cli.config import read_environment
 from coresift.selection import registry
-from coresift.selection.option import Option
 from coresift.selection.registry import Method
 
 
@@ -96,7 +95,7 @@ def _command(method: Method) -> click.Command:
             *_size(method),
             options.output_option("X.parquet for one file, anything else for a directory."),
             *_clusters(method),
-            *(_option(option) for option in method.params.options()),
+            *(options.declared(option) for option in method.params.options()),
             options.columns_option,
             click.option("--drop-embedding", is_flag=True, help="Leave the vectors out."),
             click.option(
@@ -144,27 +143,3 @@ def _clusters(method: Method) -> list[Any]:
             help="A clustering of the same dump, from `coresift cluster`.",
         )
     ]
-
-
-def _option(option: Option) -> Any:
-    names = [option.flag, option.field]
-    if option.kind == "flag":
-        return click.option(*names, is_flag=True, help=option.help)
-    if option.choices:
-        return click.option(
-            *names,
-            type=click.Choice(option.choices),
-            default=option.default,
-            show_default=option.default is not None,
-            help=option.help,
-        )
-    plain_number = option.kind == "number" and not option.words
-    return click.option(
-        *names,
-        type=float if plain_number else str,
-        multiple=option.kind == "paths",
-        default=option.default,
-        show_default=option.default is not None,
-        metavar=option.metavar,
-        help=option.help,
-    )
