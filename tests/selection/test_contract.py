@@ -215,6 +215,16 @@ def test_invalid_rows_are_refused(method: Method, tmp_path: Path) -> None:
         _choose(method, tmp_path, invalid=True)
 
 
+def test_rows_cannot_be_dropped_when_it_is_not_known_which(tmp_path: Path) -> None:
+    vectors = gaussians(60, 4, 3)
+    table = vector_table(vectors)
+    table = table.append_column("other", table["embedding"])
+    source = write_dump(tmp_path / "two", table)
+    assert len(choose("random", source, 5).rows) == 5
+    with pytest.raises(InputError, match="2 vector columns"):
+        choose("random", source, 5, options=InputOptions(invalid="drop"))
+
+
 def test_every_option_has_help_and_a_kind() -> None:
     for method in METHODS.values():
         assert method.summary.endswith(".")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 
 import numpy as np
@@ -112,13 +113,24 @@ def test_given_rows_are_covered_and_not_chosen(tmp_path: Path) -> None:
 
 def test_given_rows_may_be_any_table(tmp_path: Path) -> None:
     dump = digits_dump(tmp_path / "emb")
-    for name, rows in (("good", [5, 3]), ("twice", [3, 3]), ("outside", [1797])):
+    files = {
+        "good": np.array([5, 3]),
+        "none": np.empty(0, np.int64),
+        "twice": np.array([3, 3]),
+        "outside": np.array([1797]),
+        "huge": np.array([2**63 + 5], np.uint64),
+    }
+    for name, rows in files.items():
         pq.write_table(pa.table({"row": rows}), tmp_path / f"{name}.parquet")
     picks = order(choose("k-center", dump, 5, {"given": str(tmp_path / "good.parquet")}))
     assert picks == plain(distances(digits()[0]), [3, 5], 5)
+    # the first round of labelling
+    first = choose("k-center", dump, 5, {"given": str(tmp_path / "none.parquet")})
+    assert order(first) == order(choose("k-center", dump, 5))
     for name, message in (
         ("twice", "row 3 stands more than once"),
         ("outside", "row 1797 is not one of the 1,797 rows"),
+        ("huge", "row 9223372036854775813 is not one of the 1,797 rows"),
     ):
         with pytest.raises(InputError, match=message):
             choose("k-center", dump, 5, {"given": str(tmp_path / f"{name}.parquet")})
@@ -130,6 +142,24 @@ def test_given_rows_of_another_dump_are_refused(tmp_path: Path) -> None:
     select("random", other, size=40, output=tmp_path / "labelled.parquet")
     with pytest.raises(MismatchError, match="was made from another input"):
         choose("k-center", dump, 5, {"given": str(tmp_path / "labelled.parquet")})
+
+
+def test_provenance_without_a_fingerprint(tmp_path: Path) -> None:
+    dump = digits_dump(tmp_path / "emb")
+    select("random", dump, size=40, output=tmp_path / "held.parquet")
+    table = pq.read_table(tmp_path / "held.parquet")
+    provenance = json.loads(table.schema.metadata[b"coresift"])
+    metadata = {b"coresift": json.dumps({**provenance, "fingerprint": {}}).encode()}
+    pq.write_table(table.replace_schema_metadata(metadata), tmp_path / "held.parquet")
+    with pytest.raises(InputError, match="its provenance holds no fingerprint"):
+        choose("k-center", dump, 5, {"given": str(tmp_path / "held.parquet")})
+
+
+def test_vectors_too_long_for_float32(tmp_path: Path) -> None:
+    rows = digits()[0][:50] * np.float32(1e19)
+    dump = write_dump(tmp_path / "emb", vector_table(rows))
+    with pytest.raises(ParameterError, match="too large to be squared in float32"):
+        choose("k-center", dump, 5)
 
 
 def test_outliers_are_left_out(tmp_path: Path) -> None:

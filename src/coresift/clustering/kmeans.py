@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from coresift.clustering.chains import seed_by_chains
 from coresift.clustering.kernels import choose_kernel, make_kernel
 from coresift.clustering.lloyd import Lloyd
-from coresift.clustering.points import Points, Sample, sample_rows
+from coresift.clustering.points import Points, Sample, require_squarable, sample_rows
 from coresift.clustering.projection import Projection
 from coresift.clustering.rejection import seed_by_rejection
 from coresift.clustering.rounds import seed_by_rounds
@@ -29,7 +29,6 @@ from coresift.engine.base import Engine
 from coresift.io.store import RowStore, Scratch
 
 _PROJECTION_ROWS = 2048
-_LARGEST_VALUE = 1e17
 
 
 @dataclass(frozen=True)
@@ -226,11 +225,7 @@ def require_rows(points: Points, params: KMeansParams) -> None:
             f"-k {params.k:,} is more than the {points.count:,} rows",
             hint=f"ask for at most {points.count:,} clusters",
         )
-    if points.bound > _LARGEST_VALUE:
-        raise ParameterError(
-            f"the longest vector has norm {points.bound:.3g}, too large to be squared in float32",
-            hint="scale the vectors down, or use --metric cosine",
-        )
+    require_squarable(points.bound)
 
 
 def training_rows(

@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coresift.core import randomness
+from coresift.core.errors import ParameterError
 from coresift.core.memory import Budget
 from coresift.engine.base import Shared
 from coresift.io.store import Scratch, cut_runs
 
 _RUN = 8192
+_LARGEST_NORM = 1e17
 
 
 class Points(Protocol):
@@ -37,6 +39,21 @@ class Points(Protocol):
 
     def kept_rows(self) -> NDArray[np.int64]:
         """Row ids, ascending."""
+
+
+def require_squarable(norm: float) -> None:
+    """Refuse vectors so long that their distances are not certain.
+
+    Raises
+    ------
+    ParameterError
+        Naming the longest norm.
+    """
+    if norm > _LARGEST_NORM:
+        raise ParameterError(
+            f"the longest vector has norm {norm:.3g}, too large to be squared in float32",
+            hint="scale the vectors down, or use --metric cosine",
+        )
 
 
 def sample_rows(points: Points, size: int, seed: int, purpose: str) -> NDArray[np.int64]:

@@ -270,7 +270,12 @@ def _field_bytes(field: pa.Field) -> int:
         return 16
 
 
-def open_dump(paths: Sequence[str | os.PathLike[str]], options: InputOptions | None = None) -> Dump:
+def open_dump(
+    paths: Sequence[str | os.PathLike[str]],
+    options: InputOptions | None = None,
+    *,
+    may_be_empty: bool = False,
+) -> Dump:
     """Read the footers of a dump.
 
     Raises
@@ -289,7 +294,7 @@ def open_dump(paths: Sequence[str | os.PathLike[str]], options: InputOptions | N
     for table in tables[1:]:
         _require_same_columns(tables[0], table)
     dump = Dump(tables, options, _open_sidecar(options))
-    if dump.rows == 0:
+    if dump.rows == 0 and not may_be_empty:
         raise InputError(f"{dump.source}: no rows", hint="the dump is empty")
     if dump.sidecar:
         found = sum(table.rows for table in dump.sidecar)

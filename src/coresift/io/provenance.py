@@ -96,8 +96,17 @@ class Provenance:
         ------
         MismatchError
             Naming the first difference.
+        InputError
+            When it does not say which dump it was made from.
         """
-        dump.fingerprint.require(Fingerprint.from_json(self.fingerprint), what, hint)
+        try:
+            made_from = Fingerprint.from_json(self.fingerprint)
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                f"{what}: its provenance holds no fingerprint of its input that can be read",
+                hint="make it again",
+            ) from error
+        dump.fingerprint.require(made_from, what, hint)
 
     def input_options(self) -> InputOptions:
         """How the input was read."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +34,7 @@ class RowFile:
     provenance: Provenance | None
 
     @classmethod
-    def open(cls, path: str) -> Self:
+    def open(cls, path: str, *, may_be_empty: bool = False) -> Self:
         """Read the footers.
 
         Raises
@@ -42,7 +42,7 @@ class RowFile:
         InputError
             When it cannot be read, is another kind of result, or has no column of row ids.
         """
-        dump = open_dump([path])
+        dump = open_dump([path], may_be_empty=may_be_empty)
         provenance = stored_provenance(dump.schema, path)
         if provenance is not None and provenance.command != "select":
             raise InputError(
@@ -88,6 +88,9 @@ class RowFile:
             raise InputError(
                 f"{self.path}: column {self.row_column!r} is {column.type}, not integer"
             )
+        largest = pc.max(column).as_py()
+        if largest is not None and largest >= rows:
+            self._refuse_outside(largest, rows, full)
         ids = self.numbers(column, self.row_column, pa.int64()).astype(np.int64)
         self._check(np.sort(ids), kept, rows, full)
         return ids
@@ -99,7 +102,7 @@ class RowFile:
             for shard in self.dump.shards([name])
             for _, batch in self.dump.read(shard, [name])
         ]
-        return pa.chunked_array(parts)
+        return pa.chunked_array(parts, self.dump.schema.field(name).type)
 
     def numbers(self, values: pa.ChunkedArray, name: str, kind: pa.DataType) -> NDArray[Any]:
         """A column's values as numbers; null is refused."""
@@ -110,20 +113,22 @@ class RowFile:
     def _check(
         self, ids: NDArray[np.int64], kept: NDArray[np.bool_] | None, rows: int, full: str
     ) -> None:
-        outside = ids[(ids < 0) | (ids >= rows)]
-        if len(outside):
-            raise InputError(
-                f"{self.path}: row {outside[0]} is not one of the {rows:,} rows of {full}",
-                hint="row ids are positions in the dump that the rows were chosen from",
-            )
+        if len(ids) and ids[0] < 0:
+            self._refuse_outside(int(ids[0]), rows, full)
         twice = ids[1:][ids[1:] == ids[:-1]]
         if len(twice):
             raise InputError(
                 f"{self.path}: row {twice[0]} stands more than once",
-                hint="merge its lines and add their weights",
+                hint="merge its lines, adding their weights if they have some",
             )
         if kept is not None:
             self.require_kept(ids[~kept[ids]], f"the {np.count_nonzero(kept):,} rows", full)
+
+    def _refuse_outside(self, row: int, rows: int, full: str) -> NoReturn:
+        raise InputError(
+            f"{self.path}: row {row} is not one of the {rows:,} rows of {full}",
+            hint="row ids are positions in the dump that the rows were chosen from",
+        )
 
     def require_kept(self, left_out: NDArray[np.int64], kept: str, full: str) -> None:
         """Refuse rows that are left out of the dump.

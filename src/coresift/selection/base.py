@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from coresift.clustering.points import require_squarable
 from coresift.clustering.saved import SavedClustering
 from coresift.core.errors import InputError
 from coresift.core.memory import Budget
@@ -175,16 +176,18 @@ class Data:
         InputError
             At the first invalid row, unless invalid rows are dropped; when no row is left.
         """
-        if self._stored is not None:
-            return self._stored
-        return ingest(
-            self._dump,
-            context.engine,
-            context.budget,
-            context.scratch,
-            context.progress,
-            reserve=reserve,
-        )
+        found = self._stored
+        if found is None:
+            found = ingest(
+                self._dump,
+                context.engine,
+                context.budget,
+                context.scratch,
+                context.progress,
+                reserve=reserve,
+            )
+        require_squarable(found.bound)
+        return found
 
     def given(self, path: str | None, kept: NDArray[np.bool_] | None) -> NDArray[np.int64]:
         """Rows that an earlier selection from this dump holds, ascending.
@@ -205,7 +208,7 @@ class Data:
         """
         if path is None:
             return np.empty(0, np.int64)
-        file = RowFile.open(path)
+        file = RowFile.open(path, may_be_empty=True)
         if file.provenance is not None:
             file.provenance.require_input(
                 self._dump, path, "--given needs rows that were selected from this dump"

@@ -68,7 +68,8 @@ def find_candidates(
         column = dump.embedding
     except InputError as error:
         options = dump.options
-        if options.embedding is not None or options.vectors or options.metric == "cosine":
+        named = options.embedding is not None or options.vectors
+        if named or options.metric == "cosine" or options.invalid == "drop":
             raise
         notes.append(f"vectors were not checked: {error.message}")
         vectors = False

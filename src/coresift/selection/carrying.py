@@ -21,8 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coresift.clustering.centers import Centers
+from coresift.clustering.distances import squared_distances
 from coresift.clustering.nearest import nearest
 from coresift.clustering.neighbors import neighbors
+from coresift.clustering.points import require_squarable
 from coresift.clustering.projection import Projection
 from coresift.clustering.saved import SavedClustering
 from coresift.core.errors import InputError, ParameterError
@@ -117,6 +119,7 @@ def _pass(scan: Scan, carried: Carried, rule: Rule, *, all_rows: bool = True) ->
     def task(
         rows: NDArray[np.int64], block: NDArray[np.float32]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        require_squarable(_longest(block))
         if not all_rows:
             left = carried.without(rows)
             rows, block = rows[left], block[left]
@@ -124,6 +127,12 @@ def _pass(scan: Scan, carried: Carried, rule: Rule, *, all_rows: bool = True) ->
 
     for rows, weight in scan.map(task, "carry"):
         carried.put(rows, weight)
+
+
+def _longest(block: NDArray[np.float32]) -> float:
+    """Largest norm of some vectors."""
+    origin, same = np.zeros((1, block.shape[1]), np.float32), np.zeros(len(block), np.int32)
+    return float(np.sqrt(squared_distances(block, origin, same).max(initial=0.0)))
 
 
 def _nearest(learned: Learned, vectors: NDArray[np.float32], block_bytes: int) -> Rule:
