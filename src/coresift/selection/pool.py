@@ -104,6 +104,7 @@ def select_from_pools(
     pool_rows: int,
     row_bytes: int = 0,
     values: Callable[[Index], NDArray[np.float64]] | None = None,
+    prepare: Callable[[Vectors], dict[str, float | int | str]] | None = None,
 ) -> Selection:
     """Choose rows by a method on rows in memory.
 
@@ -121,6 +122,9 @@ def select_from_pools(
         What the method holds for a row of a pool, beside its vector.
     values : callable, optional
         Gives the values of some rows, ids ascending.
+    prepare : callable, optional
+        Settles, from all vectors and before the first pool, what is the same for all pools, such
+        as a bandwidth; gives what is to be told of it.
 
     Raises
     ------
@@ -138,7 +142,7 @@ def select_from_pools(
     n = size.resolve(len(rows))
     work = _Work(points, points.take(given), context, pick, values, row_bytes)
     spans = _spans(starts, limit)
-    resolved: dict[str, float | int | str] = {}
+    resolved = {} if prepare is None else prepare(points)
     notes = []
     if points.dropped:
         notes.append(f"{points.dropped:,} rows were left out, their vectors being invalid")
@@ -271,6 +275,12 @@ class _Work:
             self._given,
             None if self._values is None else self._values(rows),
         )
+
+
+def matrix_room(context: Context, engine: Engine) -> int:
+    """Bytes that a pick may hold beside what it has declared, since it can do without."""
+    shared = context.engine.workers if isinstance(engine, SerialEngine) else 1
+    return context.budget.left() // (2 * shared)
 
 
 def _together(

@@ -11,6 +11,7 @@ from coresift.core.errors import ParameterError
 from coresift.selection.option import Params
 from coresift.selection.params.balanced import BalancedParams
 from coresift.selection.params.dedup import DedupParams
+from coresift.selection.params.facility_location import FacilityLocationParams
 from coresift.selection.params.k_center import KCenterParams
 from coresift.selection.params.prototypes import PrototypesParams
 from coresift.selection.params.random import RandomParams
@@ -111,6 +112,20 @@ METHODS: dict[str, Method] = {
             loader="coresift.selection.dedup:select",
             reads=("vectors", "pairs"),
             size="none",
+            takes=("clustering",),
+            random=False,
+        ),
+        Method(
+            name="facility-location",
+            summary="Facility location: rows that all others are most similar to one of.",
+            paper="Nemhauser, Wolsey and Fisher, An Analysis of Approximations for Maximizing "
+            "Submodular Set Functions, 1978; Mirzasoleiman et al., Distributed Submodular "
+            "Maximization: Identifying Representative Elements in Massive Data, NeurIPS 2013",
+            needs=(),
+            streaming=True,
+            params=FacilityLocationParams,
+            loader="coresift.selection.facility_location:select",
+            adds=("row", "weight", "score", "rank"),
             takes=("clustering",),
             random=False,
         ),
