@@ -158,7 +158,7 @@ def test_methods_are_a_list(work: Path) -> None:
     methods = json.loads(done.out)
     assert [method["name"] for method in methods] == [
         *("balanced", "dedup", "facility-location", "k-center", "prototypes", "random"),
-        *("sensitivity", "top-k"),
+        *("semantic-compression", "sensitivity", "top-k"),
     ]
     for method in methods:
         assert method.keys() == {"name", "summary", "paper", "needs", "streaming"}

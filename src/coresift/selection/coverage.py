@@ -26,6 +26,13 @@ _SPAN = 4096
 _WEIGHT_BITS = 29
 # a matrix of similarities larger than this is made again rather than kept
 _MATRIX_BYTES = 2 << 30
+# up to so many rows, all cover all
+_ALL_ROWS = 16_384
+# beyond, so many times as many rows as a chosen one stands for; all, where these are too many
+_SPREAD = 8
+_LEAST_NEIGHBORS, _MOST_NEIGHBORS = 64, 1024
+# a similarity to a neighbour, and where it is, twice while they are turned around
+EDGE_BYTES = 20
 
 
 class Coverage(ABC):
@@ -215,16 +222,17 @@ class Sparse(Coverage):
         neighbours: int,
     ) -> None:
         super().__init__(weight)
+        from scipy.sparse import csr_array
+
         found, units = most_similar(similarity, rows, neighbours, engine)
-        covers = units > 0.0
-        row = np.repeat(np.arange(len(rows), dtype=np.int32), covers.sum(axis=1))
-        found, units = found[covers], units[covers]
-        # by the row that covers, ascending within it
-        order = np.argsort(found, kind="stable")
-        self._covered = row[order]
-        self._units = units[order]
-        counts = np.bincount(found, minlength=len(rows))
-        self._starts = np.concatenate([[0], np.cumsum(counts)])
+        starts = np.arange(0, found.size + 1, max(1, found.shape[1]))
+        by_row = csr_array((units.ravel(), found.ravel(), starts), (len(rows), len(rows)))
+        # by the row that covers
+        turned = by_row.tocsc()
+        turned.eliminate_zeros()
+        self._covered: NDArray[np.int32] = turned.indices
+        self._units: NDArray[np.float32] = turned.data
+        self._starts = turned.indptr.astype(np.int64)
 
     def column(self, place: int) -> NDArray[np.float32]:
         """Similarity of a row to all, in units."""
@@ -250,27 +258,55 @@ class Sparse(Coverage):
         return np.concatenate([self.gains(part) for part in parts])
 
 
-def exact_coverage(
+def coverage_by(
     similarity: Similarity,
     rows: Rows,
     weight: NDArray[np.float64],
+    n: int,
+    neighbors: float | str | None,
     engine: Engine,
     room: int,
-) -> Coverage:
-    """Coverage by all similarities; kept where ``room`` bytes hold them."""
+) -> tuple[Coverage, tuple[str, ...]]:
+    """A coverage to choose ``n`` rows by, and what is to be said of it.
+
+    Parameters
+    ----------
+    similarity, rows, weight, engine
+        As of :class:`Coverage`.
+    n : int
+        How many rows will be chosen.
+    neighbors : float, "all" or None
+        How many rows may cover a row. None: all, up to 16,384 rows; of more, 8 times as many as
+        a chosen one stands for on average, or all where that is more than 1,024.
+    room : int
+        Bytes that similarities may take; changes time, not results.
+    """
+    wanted = -(-_SPREAD * len(rows) // n)
+    if isinstance(neighbors, float):
+        return Sparse(similarity, rows, weight, engine, int(neighbors)), ()
+    if neighbors is None and len(rows) > _ALL_ROWS and wanted <= _MOST_NEIGHBORS:
+        wanted = max(_LEAST_NEIGHBORS, wanted)
+        said = f"of {len(rows):,} rows, each was covered by its {wanted:,} most similar ones only"
+        return Sparse(similarity, rows, weight, engine, wanted), (said,)
     kept = 4 * len(rows) ** 2 <= min(room, _MATRIX_BYTES)
-    return (Kept if kept else Remade)(similarity, rows, weight, engine)
+    return (Kept if kept else Remade)(similarity, rows, weight, engine), ()
+
+
+def most_edges(neighbors: float | str | None, rows: int) -> int:
+    """How many rows may cover a row, where this is kept, in pools of up to ``rows`` rows."""
+    if isinstance(neighbors, float):
+        return int(neighbors)
+    return _MOST_NEIGHBORS if neighbors is None and rows > _ALL_ROWS else 0
 
 
 def _gains(
     units: NDArray[np.float32], best: NDArray[np.float32], weight: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """What rows of these similarities would add; changes ``units``."""
-    np.subtract(units, best, out=units)
-    np.maximum(units, 0.0, out=units)
+    np.maximum(units, best, out=units)
     wide = workspace.take("wide units", units.shape, np.float64)
     np.copyto(wide, units)
-    found: NDArray[np.float64] = wide @ weight
+    found: NDArray[np.float64] = wide @ weight - best @ weight
     return found
 
 

@@ -13,15 +13,13 @@ from coresift.core.size import Size
 from coresift.engine.base import Engine
 from coresift.io.vectors import Vectors
 from coresift.selection.base import Context, Data
-from coresift.selection.coverage import Coverage, Sparse, exact_coverage
+from coresift.selection.coverage import EDGE_BYTES, Coverage, coverage_by, most_edges
 from coresift.selection.maximise import Picks, lazy, stochastic, threshold
 from coresift.selection.params.facility_location import FacilityLocationParams
-from coresift.selection.pool import Picked, Pool, matrix_room, select_from_pools
+from coresift.selection.pool import Picked, Pool, select_from_pools, spare
 from coresift.selection.similarity import Similarity
 
 POOL_ROWS = 50_000
-# an edge to a neighbour while they are sorted by the row that covers
-_EDGE_BYTES = 40
 
 
 def select(
@@ -41,19 +39,15 @@ def select(
         return similarity.told()
 
     def pick(pool: Pool, n: int, engine: Engine) -> Picked:
-        rows = similarity.rows(pool.vectors)
-        coverage: Coverage
-        if params.neighbors is None:
-            coverage = exact_coverage(
-                similarity, rows, pool.mass, engine, matrix_room(context, engine)
-            )
-        else:
-            coverage = Sparse(similarity, rows, pool.mass, engine, int(params.neighbors))
-        coverage.cover(similarity, rows, similarity.rows(pool.given), engine)
+        found = similarity.within(pool.vectors, pool.given)
+        rows = found.rows(pool.vectors)
+        room = spare(context, engine)
+        coverage, notes = coverage_by(found, rows, pool.mass, n, params.neighbors, engine, room)
+        coverage.cover(found, rows, found.rows(pool.given), engine)
         places, gains = _maximise(coverage, n, pool, params, context.seed)
-        return Picked(places, gains * coverage.scale)
+        return Picked(places, gains * coverage.scale, notes=notes)
 
-    edges = 0 if params.neighbors is None else _EDGE_BYTES * int(params.neighbors)
+    largest = min(data.rows, int(params.pool_size or POOL_ROWS))
     return select_from_pools(
         data,
         size,
@@ -62,7 +56,7 @@ def select(
         pick,
         method="facility-location",
         pool_rows=POOL_ROWS,
-        row_bytes=8 * data.dim + edges,
+        row_bytes=8 * data.dim + EDGE_BYTES * most_edges(params.neighbors, largest),
         prepare=prepare,
     )
 

@@ -21,14 +21,18 @@ Picks = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
 class Bonus(Protocol):
-    """What a row adds beside coverage; it may rise as well as fall."""
+    """What a row adds beside coverage; it may rise as well as fall.
 
-    def __call__(self, place: int, column: NDArray[np.float32]) -> None:
+    Attributes
+    ----------
+    values : ndarray of float64, shape (n,)
+        What each would add now, in units of coverage.
+    """
+
+    values: NDArray[np.float64]
+
+    def __call__(self, column: NDArray[np.float32]) -> None:
         """A row was chosen whose similarities to all, in units, are ``column``."""
-
-    @property
-    def values(self) -> NDArray[np.float64]:
-        """What each row would add, in units of coverage."""
 
 
 class Greedy:
@@ -102,7 +106,7 @@ class Greedy:
             gain += float(self._bonus.values[place])
         column = self.coverage.add(place)
         if self._bonus is not None:
-            self._bonus(place, column)
+            self._bonus(column)
         self.free[place] = False
         self._fresh[:] = False
         return gain

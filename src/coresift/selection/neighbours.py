@@ -56,10 +56,12 @@ def most_similar(
             units[np.arange(len(mine)), start + np.arange(len(mine))] = -1.0
         return _largest(units, count)
 
-    parts = list(engine.map(task, range(0, len(asked), step)))
-    if not parts:
-        return np.empty((0, count), np.int32), np.empty((0, count), np.float32)
-    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+    places = np.empty((len(asked), count), np.int32)
+    units = np.empty((len(asked), count), np.float32)
+    starts = range(0, len(asked), step)
+    for start, found in zip(starts, engine.map(task, starts), strict=True):
+        places[start : start + step], units[start : start + step] = found
+    return places, units
 
 
 def _largest(

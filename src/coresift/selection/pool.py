@@ -79,11 +79,14 @@ class Picked:
         What the method picked each by.
     mass : ndarray of float64, shape (n,), or None
         How many rows each stands for; None for those it is nearest to.
+    notes : tuple of str
+        What was left out or replaced; what several pools say alike is told once.
     """
 
     places: NDArray[np.int64]
     score: NDArray[np.float64] | None = None
     mass: NDArray[np.float64] | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Pick(Protocol):
@@ -160,6 +163,7 @@ def select_from_pools(
         if work.candidates:
             how += f", and then from {work.candidates:,} candidates of these"
         notes.append(how)
+    notes += chosen.notes
     if chosen.mass is None:
         every = np.concatenate([chosen.rows, given])
         vectors = points.take(np.sort(every))[np.argsort(np.argsort(every))]
@@ -187,6 +191,7 @@ class _Chosen:
     rows: NDArray[np.int64]
     score: NDArray[np.float64] | None
     mass: NDArray[np.float64] | None
+    notes: tuple[str, ...] = ()
 
 
 class _Work:
@@ -218,7 +223,7 @@ class _Work:
         with self._context.progress.stage("choose", n) as stage:
             found = self._pick(pool, n, self._context.engine)
             stage.advance(n)
-        return _Chosen(pool.rows[found.places], found.score, found.mass)
+        return _Chosen(pool.rows[found.places], found.score, found.mass, found.notes)
 
     def composed(
         self, rows: NDArray[np.int64], spans: list[tuple[int, int]], n: int, limit: int
@@ -243,7 +248,8 @@ class _Work:
                 picked = pool.vectors[found.places]
                 held = Held(pool.vectors)
                 mass, _ = represented(held, found.places, picked, SerialEngine(), Silent())
-            return _Chosen(pool.rows[found.places], found.score, found.mass), mass
+            rows_of = pool.rows[found.places]
+            return _Chosen(rows_of, found.score, found.mass, found.notes), mass
 
         with context.progress.stage("pools", len(rows)) as stage:
             parts = []
@@ -257,7 +263,8 @@ class _Work:
             self.candidates = len(candidates)
             order = np.argsort(candidates)
             mass = np.concatenate([mass for _, mass in parts])
-            return self.whole(candidates[order], n, mass[order])
+            merged = self.whole(candidates[order], n, mass[order])
+            return replace(merged, notes=_said([*found, merged]))
         # the first picks of each pool come first
         turn = np.concatenate([(np.arange(share) + 0.5) / share for share in shares if share])
         order = np.argsort(turn, kind="stable")
@@ -265,6 +272,7 @@ class _Work:
             candidates[order],
             _together([chosen.score for chosen in found], order),
             _together([chosen.mass for chosen in found], order),
+            _said(found),
         )
 
     def _pool(self, rows: NDArray[np.int64], mass: NDArray[np.float64] | None = None) -> Pool:
@@ -277,7 +285,11 @@ class _Work:
         )
 
 
-def matrix_room(context: Context, engine: Engine) -> int:
+def _said(parts: list[_Chosen]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(note for part in parts for note in part.notes))
+
+
+def spare(context: Context, engine: Engine) -> int:
     """Bytes that a pick may hold beside what it has declared, since it can do without."""
     shared = context.engine.workers if isinstance(engine, SerialEngine) else 1
     return context.budget.left() // (2 * shared)

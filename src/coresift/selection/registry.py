@@ -15,6 +15,7 @@ from coresift.selection.params.facility_location import FacilityLocationParams
 from coresift.selection.params.k_center import KCenterParams
 from coresift.selection.params.prototypes import PrototypesParams
 from coresift.selection.params.random import RandomParams
+from coresift.selection.params.semantic_compression import SemanticCompressionParams
 from coresift.selection.params.sensitivity import SensitivityParams
 from coresift.selection.params.top_k import TopKParams
 
@@ -164,6 +165,20 @@ METHODS: dict[str, Method] = {
             streaming=True,
             params=RandomParams,
             loader="coresift.selection.random:select",
+        ),
+        Method(
+            name="semantic-compression",
+            summary="Semantic compression: rows that cover the others, or what is relevant to "
+            "queries, and differ from each other.",
+            paper="Raja and Vats, Beyond Nearest Neighbors: Semantic Compression and "
+            "Graph-Augmented Retrieval for Enhanced Vector Search, 2025",
+            needs=(),
+            streaming=True,
+            params=SemanticCompressionParams,
+            loader="coresift.selection.semantic_compression:select",
+            adds=("row", "weight", "score", "rank"),
+            takes=("clustering",),
+            random=False,
         ),
         Method(
             name="sensitivity",

@@ -16,7 +16,7 @@ rounded to a multiple of 2^-24, which float32 holds exactly, and called by that 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +64,7 @@ class Similarity:
     bandwidth : float
         Of ``gaussian``: h.
     bound : float
-        Of ``gaussian``: a power of two that no norm exceeds.
+        Of ``gaussian``: a power of two that no norm reaches.
     """
 
     kind: str
@@ -72,13 +72,20 @@ class Similarity:
     bound: float = 1.0
 
     @classmethod
-    def of(cls, kind: str, points: Points, seed: int, reach: float = 0.0) -> Similarity:
-        """Similarity of some points, and of others with norms up to ``reach``."""
+    def of(cls, kind: str, points: Points, seed: int) -> Similarity:
+        """Similarity of some points."""
         if kind == "cosine":
             return cls(kind)
-        norm = max(points.bound * math.sqrt(points.dim), reach, 2.0**-500)
-        bandwidth = median_distance(points, seed, "similarity/bandwidth")
-        return cls(kind, bandwidth, 2.0 ** math.frexp(norm)[1])
+        return cls(kind, median_distance(points, seed, "similarity/bandwidth"))
+
+    def within(self, *vectors: NDArray[np.float32]) -> Similarity:
+        """The same, for vectors that are to be compared with each other."""
+        if self.kind == "cosine":
+            return self
+        largest = max(
+            float(np.square(v, dtype=np.float64).sum(axis=1).max(initial=0.0)) for v in vectors
+        )
+        return replace(self, bound=2.0 ** math.frexp(max(math.sqrt(largest), 2.0**-500))[1])
 
     def told(self) -> dict[str, float | int | str]:
         """What a result says of it."""

@@ -29,12 +29,14 @@ class FacilityLocationParams(SimilarityParams):
         maximum=0.9,
         metavar="SHARE",
     )
-    neighbors: float | None = option(
-        "A row is covered only by its so many most similar rows. Faster where many rows are "
-        "chosen; some multiple of rows / chosen rows loses little. Default: all.",
+    neighbors: float | str | None = option(
+        "A row is covered only by its so many most similar rows, or by all. Faster where many "
+        "rows are chosen. Default: all, and in pools of more than 16,384 rows 8 x rows / chosen "
+        "rows, unless that is more than 1,024.",
         kind="number",
         minimum=1,
-        metavar="ROWS",
+        metavar="ROWS|all",
+        words=("all",),
     )
 
     @property
@@ -50,5 +52,5 @@ class FacilityLocationParams(SimilarityParams):
                 "--epsilon is about --optimizer stochastic and threshold, and lazy loses nothing",
                 hint="leave --epsilon out, or add --optimizer stochastic",
             )
-        if self.neighbors is not None and self.neighbors != int(self.neighbors):
+        if isinstance(self.neighbors, float) and self.neighbors != int(self.neighbors):
             raise ParameterError(f"--neighbors {self.neighbors:g} is not a whole number")
