@@ -31,7 +31,7 @@ class Bonus(Protocol):
 
     values: NDArray[np.float64]
 
-    def __call__(self, column: NDArray[np.float32]) -> None:
+    def __call__(self, place: int, column: NDArray[np.float32]) -> None:
         """A row was chosen whose similarities to all, in units, are ``column``."""
 
 
@@ -106,7 +106,7 @@ class Greedy:
             gain += float(self._bonus.values[place])
         column = self.coverage.add(place)
         if self._bonus is not None:
-            self._bonus(column)
+            self._bonus(place, column)
         self.free[place] = False
         self._fresh[:] = False
         return gain

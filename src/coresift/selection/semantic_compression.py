@@ -6,19 +6,21 @@ graph of nearest neighbours over the vectors, personalised PageRank from the nei
 query, combined with similarity as (1 - b) S_vector + b S_graph. What is computed here, with
 what was chosen where we found nothing said:
 
-- f(S) = sum_x r(x) max_{s in S} sim(x, s) / sum_x r(x) + lambda mean_{s, t in S} (1 - sim(s, t)).
-  Both terms are means between 0 and 1, so that lambda means the same at any size; the second is
-  over all pairs of rows to be chosen, and of these with rows that are given, whether chosen yet
-  or not. A sum of distances is not submodular (it is max-sum diversification: Borodin, Lee and
-  Ye, PODS 2012), so 1 - 1/e is proved for lambda = 0 only. The row that adds most to f is taken,
-  again and again.
+- f(S) = sum_x r(x) max_{s in S} sim(x, s) / sum_x r(x) + lambda mean_{s, t in S} q(s) q(t)
+  (1 - sim(s, t)) with q = r / max r. Both terms are means between 0 and 1, so that lambda means
+  the same at any size; the second is over all pairs of rows to be chosen, and of these with rows
+  that are given (q = 1), whether chosen yet or not. Without q, rows far from all queries would
+  be chosen for being different. A sum of distances is not submodular (it is max-sum
+  diversification: Borodin, Lee and Ye, PODS 2012), so 1 - 1/e is proved for lambda = 0 only. The
+  row that adds most to f is taken, again and again.
 - r(x) = 1 without queries. With queries: s(x) is the similarity of x to the query if x is one of
   its nearest neighbours, and otherwise 0, scaled to sum 1 and averaged over the queries;
   r = (1 - b) s + b p, with p the personalised PageRank that restarts from s. Rows far from all
   queries so count next to nothing; similarity alone would let their number outweigh those near.
 - Two rows are joined in the graph if one is among the nearest neighbours of the other, with
   their similarity as the weight of the edge.
-- In several pools, r is found in each, and again among the candidates.
+- In several pools, r is found in each, and again among the candidates; with queries, these do
+  not count by the rows they stand for, which may be far from all queries.
 """
 
 from __future__ import annotations
@@ -66,14 +68,14 @@ def select(
         asked = queries if queries is not None else pool.given[:0]
         found = similarity.within(pool.vectors, pool.given, asked)
         rows = found.rows(pool.vectors)
-        weight = pool.mass
+        matters, weight = np.ones(len(pool)), pool.mass
         if queries is not None:
-            weight = weight * relevance(found, rows, found.rows(queries), params, engine)
+            matters = weight = relevance(found, rows, found.rows(queries), params, engine)
         room = spare(context, engine)
         coverage, notes = coverage_by(found, rows, weight, n, None, engine, room)
         given = found.rows(pool.given)
         coverage.cover(found, rows, given, engine)
-        diversity = Diversity(coverage, params.lambda_, n, len(given))
+        diversity = Diversity(coverage, matters, params.lambda_, n, len(given))
         diversity.start(found, rows, given, engine)
         places, gains = lazy(coverage, n, diversity)
         return Picked(places, gains / diversity.whole, notes=notes)
@@ -135,16 +137,26 @@ class Diversity:
     ----------
     coverage : Coverage
         What it counts beside.
+    relevance : ndarray of float64, shape (rows,)
+        r.
     weight : float
         lambda.
     n, given : int
         How many rows will be chosen, and how many are given.
     """
 
-    def __init__(self, coverage: Coverage, weight: float, n: int, given: int) -> None:
+    def __init__(
+        self,
+        coverage: Coverage,
+        relevance: NDArray[np.float64],
+        weight: float,
+        n: int,
+        given: int,
+    ) -> None:
         self.whole = max(1.0, float(coverage.weight.sum())) * UNITS
         pairs = n * (n - 1) // 2 + n * given
-        self._factor = weight * self.whole / (UNITS * max(1, pairs))
+        self._share = relevance / (relevance.max() or 1.0)
+        self._factor = self._share * (weight * self.whole / (UNITS * max(1, pairs)))
         self._apart = np.zeros(len(coverage))
         self.values = self._factor * self._apart
 
@@ -163,7 +175,7 @@ class Diversity:
             self._apart = np.concatenate(list(engine.map(task, range(0, len(rows), _TILE))))
             self.values = self._factor * self._apart
 
-    def __call__(self, column: NDArray[np.float32]) -> None:
+    def __call__(self, place: int, column: NDArray[np.float32]) -> None:
         """A row was chosen whose similarities to all, in units, are ``column``."""
-        self._apart += UNITS - column
+        self._apart += self._share[place] * (UNITS - column)
         self.values = self._factor * self._apart

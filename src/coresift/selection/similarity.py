@@ -7,10 +7,11 @@ covered by any other, so that gains are small differences of large sums. submodl
 former (its maximum starts at 0), apricot takes the square of the cosine, which calls opposite
 rows the same. ``gaussian`` is exp(-|x - y|^2 / (2 h^2)), with h the median distance of two rows.
 
-Coordinates are rounded to multiples of 2^-25 of a bound on the norms, so that a product of two
-is a multiple of 2^-50 and any sum of them that a product of rows adds up is exact in float64: a
-similarity is a function of the two rows, not of the block, the BLAS or the processor. It is
-rounded to a multiple of 2^-24, which float32 holds exactly, and called by that many units.
+Coordinates are rounded to multiples of 2^-26 of the norm (under ``gaussian`` of 2^-25 of a bound
+on all norms), so that products of two are multiples of 2^-52 or 2^-50 and every sum of them on
+the way to a product of rows or a squared distance is exact in float64: a similarity is a
+function of the two rows, not of the block, the BLAS or the processor. It is rounded to a
+multiple of 2^-24, which float32 holds exactly, and counted in these units.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from coresift.clustering.points import Points
 from coresift.clustering.scale import median_distance
 
 UNITS = 2.0**24
-_GRID = 2.0**25
+_UNIT_GRID, _GRID = 2.0**26, 2.0**25
 
 
 @dataclass(frozen=True)
@@ -100,11 +101,13 @@ class Similarity:
         if self.kind == "cosine":
             norms = np.sqrt(np.square(wide).sum(axis=1))
             wide /= np.where(norms == 0.0, 1.0, norms)[:, None]
-            wide *= _GRID
+            grid = _UNIT_GRID
         else:
-            wide *= _GRID / self.bound
+            wide /= self.bound
+            grid = _GRID
+        wide *= grid
         np.rint(wide, out=wide)
-        wide *= 1.0 / _GRID
+        wide /= grid
         return Rows(wide, np.square(wide).sum(axis=1))
 
     def units(self, left: Rows, right: Rows) -> NDArray[np.float64]:
