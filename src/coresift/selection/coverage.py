@@ -2,7 +2,7 @@
 
 F(S) = sum_x weight(x) max_{s in S} sim(x, s), the facility-location function: monotone and
 submodular for sim >= 0. What a row would add is a sum of integers below 2^53 (similarities are
-in units of 2^-24, weights in units that total less than 2^29), so it is exact whatever the
+in units of 2^-24, weights in units that total about 2^28 at most), so it is exact whatever the
 order, and the same whether similarities are kept or made again.
 """
 
@@ -22,8 +22,10 @@ from coresift.selection.similarity import UNITS, Rows, Similarity
 
 _TILE = 512
 _SPAN = 4096
-# bits that weights may take, so that weight times similarity is below 2^53
-_WEIGHT_BITS = 29
+# similarities that are added up at a time
+_BLOCK = 1 << 18
+# bits that weights may total, so that with similarities they stay below 2^53, rounded up too
+_WEIGHT_BITS = 28
 # a matrix of similarities larger than this is made again rather than kept
 _MATRIX_BYTES = 2 << 30
 # up to so many rows, all cover all
@@ -119,20 +121,18 @@ class Kept(Coverage):
 
     def gains(self, some: NDArray[np.int64]) -> NDArray[np.float64]:
         """What each of some rows would add now, in units."""
-        found = np.zeros(len(some))
-        step = max(1, (1 << 18) // len(self))
-        for start in range(0, len(some), step):
-            part = slice(start, start + step)
-            found[part] = _gains(self._matrix[some[part]], self.best, self.weight)
-        return found
+        step = max(1, _BLOCK // len(self))
+        parts = [some[start : start + step] for start in range(0, len(some), step)]
+        if len(parts) <= 1:
+            return self._gains(some)
+        return np.concatenate(list(self._engine.map(self._gains, parts)))
 
     def all_gains(self) -> NDArray[np.float64]:
         """What each row would add now, in units."""
+        return self.gains(np.arange(len(self)))
 
-        def task(span: slice) -> NDArray[np.float64]:
-            return self.gains(np.arange(span.start, span.stop))
-
-        return np.concatenate(list(self._engine.map(task, _spans(len(self), _TILE))))
+    def _gains(self, some: NDArray[np.int64]) -> NDArray[np.float64]:
+        return _gains(self._matrix[some], self.best, self.weight)
 
 
 class Remade(Coverage):

@@ -19,6 +19,7 @@ what was chosen where we found nothing said:
   queries so count next to nothing; similarity alone would let their number outweigh those near.
 - Two rows are joined in the graph if one is among the nearest neighbours of the other, with
   their similarity as the weight of the edge.
+- Beyond 16,384 rows a row is similar to its nearest neighbours only, as in facility-location.
 - In several pools, r is found in each, and again among the candidates; with queries, these do
   not count by the rows they stand for, which may be far from all queries.
 """

@@ -28,6 +28,7 @@ from coresift.clustering.scale import median_distance
 
 UNITS = 2.0**24
 _UNIT_GRID, _GRID = 2.0**26, 2.0**25
+_BLOCK = 2048
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,9 @@ class Similarity:
         if self.kind == "cosine":
             return self
         largest = max(
-            float(np.square(v, dtype=np.float64).sum(axis=1).max(initial=0.0)) for v in vectors
+            float(np.square(part[start : start + _BLOCK], dtype=np.float64).sum(axis=1).max())
+            for part in vectors
+            for start in range(0, len(part), _BLOCK)
         )
         return replace(self, bound=2.0 ** math.frexp(max(math.sqrt(largest), 2.0**-500))[1])
 
@@ -97,18 +100,21 @@ class Similarity:
 
     def rows(self, vectors: NDArray[np.float32]) -> Rows:
         """Make vectors ready; under ``cosine`` a zero vector is similar to none."""
-        wide = vectors.astype(np.float64)
-        if self.kind == "cosine":
-            norms = np.sqrt(np.square(wide).sum(axis=1))
-            wide /= np.where(norms == 0.0, 1.0, norms)[:, None]
-            grid = _UNIT_GRID
-        else:
-            wide /= self.bound
-            grid = _GRID
-        wide *= grid
-        np.rint(wide, out=wide)
-        wide /= grid
-        return Rows(wide, np.square(wide).sum(axis=1))
+        made = np.empty(vectors.shape)
+        squares = np.empty(len(vectors))
+        for start in range(0, len(vectors), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            wide = vectors[part].astype(np.float64)
+            if self.kind == "cosine":
+                norms = np.sqrt(np.square(wide).sum(axis=1))
+                wide /= np.where(norms == 0.0, 1.0, norms)[:, None]
+                grid = _UNIT_GRID
+            else:
+                wide /= self.bound
+                grid = _GRID
+            made[part] = np.rint(wide * grid) / grid
+            squares[part] = np.square(made[part]).sum(axis=1)
+        return Rows(made, squares)
 
     def units(self, left: Rows, right: Rows) -> NDArray[np.float64]:
         """Similarities of all pairs in units: integers from 0 to 2^24.
