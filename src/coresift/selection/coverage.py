@@ -20,6 +20,10 @@ from coresift.engine.base import Engine
 from coresift.selection.neighbours import most_similar
 from coresift.selection.similarity import UNITS, Rows, Similarity
 
+# of methods that choose by coverage: most rows of a pool, and candidates of each as a multiple of
+# the rows wanted; with as many as are wanted, twice as much is lost
+POOL_ROWS = 50_000
+CANDIDATES = 4
 _TILE = 512
 _SPAN = 4096
 # similarities that are added up at a time
@@ -29,7 +33,7 @@ _WEIGHT_BITS = 28
 # a matrix of similarities larger than this is made again rather than kept
 _MATRIX_BYTES = 2 << 30
 # up to so many rows, all cover all
-_ALL_ROWS = 16_384
+_ALL_ROWS = 20_000
 # beyond, so many times as many rows as a chosen one stands for; all, where these are too many
 _SPREAD = 8
 _LEAST_NEIGHBORS, _MOST_NEIGHBORS = 64, 1024
@@ -276,7 +280,7 @@ def coverage_by(
     n : int
         How many rows will be chosen.
     neighbors : float, "all" or None
-        How many rows may cover a row. None: all, up to 16,384 rows; of more, 8 times as many as
+        How many rows may cover a row. None: all, up to 20,000 rows; of more, 8 times as many as
         a chosen one stands for on average, or all where that is more than 1,024.
     room : int
         Bytes that similarities may take; changes time, not results.

@@ -13,13 +13,18 @@ from coresift.core.size import Size
 from coresift.engine.base import Engine
 from coresift.io.vectors import Vectors
 from coresift.selection.base import Context, Data
-from coresift.selection.coverage import EDGE_BYTES, Coverage, coverage_by, most_edges
+from coresift.selection.coverage import (
+    CANDIDATES,
+    EDGE_BYTES,
+    POOL_ROWS,
+    Coverage,
+    coverage_by,
+    most_edges,
+)
 from coresift.selection.maximise import Picks, lazy, stochastic, threshold
 from coresift.selection.params.facility_location import FacilityLocationParams
 from coresift.selection.pool import Picked, Pool, select_from_pools, spare
 from coresift.selection.similarity import Similarity
-
-POOL_ROWS = 50_000
 
 
 def select(
@@ -58,6 +63,7 @@ def select(
         pool_rows=POOL_ROWS,
         row_bytes=8 * data.dim + EDGE_BYTES * most_edges(params.neighbors, largest),
         prepare=prepare,
+        candidates=CANDIDATES,
     )
 
 

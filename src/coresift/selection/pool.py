@@ -108,6 +108,7 @@ def select_from_pools(
     row_bytes: int = 0,
     values: Callable[[Index], NDArray[np.float64]] | None = None,
     prepare: Callable[[Vectors], dict[str, float | int | str]] | None = None,
+    candidates: int = 1,
 ) -> Selection:
     """Choose rows by a method on rows in memory.
 
@@ -128,6 +129,9 @@ def select_from_pools(
     prepare : callable, optional
         Settles, from all vectors and before the first pool, what is the same for all pools, such
         as a bandwidth; gives what is to be told of it.
+    candidates : int
+        How many times as many rows as wanted a pool gives to choose from again, where there is
+        room for them.
 
     Raises
     ------
@@ -143,7 +147,7 @@ def select_from_pools(
     given = data.given(params.given, points.kept)
     rows, starts = _order(data, points, given, params, context)
     n = size.resolve(len(rows))
-    work = _Work(points, points.take(given), context, pick, values, row_bytes)
+    work = _Work(points, points.take(given), context, pick, values, row_bytes, candidates)
     spans = _spans(starts, limit)
     resolved = {} if prepare is None else prepare(points)
     notes = []
@@ -205,7 +209,9 @@ class _Work:
         pick: Pick,
         values: Callable[[Index], NDArray[np.float64]] | None,
         row_bytes: int,
+        multiple: int,
     ) -> None:
+        self._multiple = multiple
         self._points = points
         self._given = given
         self._context = context
@@ -236,7 +242,8 @@ class _Work:
         context = self._context
         sizes = np.diff(np.array([0, *(stop for _, stop in spans)]))
         merges = limit >= _CHOICE * n
-        shares = np.minimum(n, -(-limit * sizes // len(rows))) if merges else _shares(sizes, n)
+        wanted = self._multiple * n
+        shares = np.minimum(wanted, -(-limit * sizes // len(rows))) if merges else _shares(sizes, n)
         need = self._need * int(sizes.max()) * context.engine.workers
         context.budget.require(need, f"{context.engine.workers} pools of {sizes.max():,} rows")
 

@@ -19,7 +19,7 @@ what was chosen where we found nothing said:
   queries so count next to nothing; similarity alone would let their number outweigh those near.
 - Two rows are joined in the graph if one is among the nearest neighbours of the other, with
   their similarity as the weight of the edge.
-- Beyond 16,384 rows a row is similar to its nearest neighbours only, as in facility-location.
+- Beyond 20,000 rows a row is similar to its nearest neighbours only, as in facility-location.
 - In several pools, r is found in each, and again among the candidates; with queries, these do
   not count by the rows they stand for, which may be far from all queries.
 """
@@ -36,7 +36,14 @@ from coresift.core.size import Size
 from coresift.engine.base import Engine
 from coresift.io.vectors import Vectors
 from coresift.selection.base import Context, Data
-from coresift.selection.coverage import EDGE_BYTES, Coverage, coverage_by, most_edges
+from coresift.selection.coverage import (
+    CANDIDATES,
+    EDGE_BYTES,
+    POOL_ROWS,
+    Coverage,
+    coverage_by,
+    most_edges,
+)
 from coresift.selection.graph import neighbour_graph, pagerank
 from coresift.selection.maximise import lazy
 from coresift.selection.neighbours import most_similar
@@ -44,7 +51,6 @@ from coresift.selection.params.semantic_compression import SemanticCompressionPa
 from coresift.selection.pool import Picked, Pool, select_from_pools, spare
 from coresift.selection.similarity import UNITS, Rows, Similarity
 
-POOL_ROWS = 50_000
 _TILE = 512
 
 
@@ -92,6 +98,7 @@ def select(
         pool_rows=POOL_ROWS,
         row_bytes=8 * data.dim + EDGE_BYTES * most_edges(None, largest),
         prepare=prepare,
+        candidates=CANDIDATES,
     )
 
 

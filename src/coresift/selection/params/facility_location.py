@@ -31,7 +31,7 @@ class FacilityLocationParams(SimilarityParams):
     )
     neighbors: float | str | None = option(
         "A row is covered only by its so many most similar rows, or by all. Faster where many "
-        "rows are chosen. Default: all, and in pools of more than 16,384 rows 8 x rows / chosen "
+        "rows are chosen. Default: all, and in pools of more than 20,000 rows 8 x rows / chosen "
         "rows, unless that is more than 1,024.",
         kind="number",
         minimum=1,
