@@ -131,8 +131,9 @@ def main() -> None:
             {
                 "one pool, all similarities": ["--neighbors", "all"],
                 "one pool, the default (400 neighbours)": [],
+                "4 pools of the dump": ["--pool-size", "12500"],
                 "5 pools of the dump": ["--pool-size", "10000"],
-                "pools of clusters": ["--pool-size", "10000", *by_cluster],
+                "5 pools of clusters": ["--pool-size", "10000", *by_cluster],
             },
         )
         shutil.rmtree(cluster.parent)
