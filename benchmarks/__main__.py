@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks import (
     cluster,
     dedup,
+    facility_location,
     k_center,
     longtail,
     memory,
@@ -30,6 +31,7 @@ for module in (
     seeding,
     dedup,
     weights,
+    facility_location,
     scale,
     k_center,
     ray_engine,

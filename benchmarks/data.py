@@ -52,9 +52,9 @@ def write_part(
     pq.write_table(table, path, row_group_size=GROUP, use_dictionary=["label"])
 
 
-def fashion() -> Path:
-    """60,000 x 784: Fashion-MNIST's training images, pixels / 255."""
-    folder = ROOT / "fashion"
+def fashion(rows: int = 60_000) -> Path:
+    """60,000 x 784: Fashion-MNIST's training images, pixels / 255; or the first of these."""
+    folder = ROOT / ("fashion" if rows == 60_000 else f"fashion-{rows}")
     if folder.exists():
         return folder
     if not FASHION.exists():
@@ -63,7 +63,7 @@ def fashion() -> Path:
         pixels = np.frombuffer(stream.read(), np.uint8, offset=16).reshape(-1, 784)
     with gzip.open(FASHION / "train-labels-idx1-ubyte.gz") as stream:
         labels = np.frombuffer(stream.read(), np.uint8, offset=8)
-    _write(folder, pixels.astype(np.float32) / 255.0, labels.astype(np.int64))
+    _write(folder, pixels[:rows].astype(np.float32) / 255.0, labels[:rows].astype(np.int64))
     return folder
 
 

@@ -79,11 +79,14 @@ class Picked:
         What the method picked each by.
     mass : ndarray of float64, shape (n,), or None
         How many rows each stands for; None for those it is nearest to.
+    notes : tuple of str
+        What was left out or replaced; what several pools say alike is told once.
     """
 
     places: NDArray[np.int64]
     score: NDArray[np.float64] | None = None
     mass: NDArray[np.float64] | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Pick(Protocol):
@@ -104,6 +107,8 @@ def select_from_pools(
     pool_rows: int,
     row_bytes: int = 0,
     values: Callable[[Index], NDArray[np.float64]] | None = None,
+    prepare: Callable[[Vectors], dict[str, float | int | str]] | None = None,
+    candidates: int = 1,
 ) -> Selection:
     """Choose rows by a method on rows in memory.
 
@@ -121,6 +126,12 @@ def select_from_pools(
         What the method holds for a row of a pool, beside its vector.
     values : callable, optional
         Gives the values of some rows, ids ascending.
+    prepare : callable, optional
+        Settles, from all vectors and before the first pool, what is the same for all pools, such
+        as a bandwidth; gives what is to be told of it.
+    candidates : int
+        How many times as many rows as wanted a pool gives to choose from again, where there is
+        room for them.
 
     Raises
     ------
@@ -136,9 +147,9 @@ def select_from_pools(
     given = data.given(params.given, points.kept)
     rows, starts = _order(data, points, given, params, context)
     n = size.resolve(len(rows))
-    work = _Work(points, points.take(given), context, pick, values, row_bytes)
+    work = _Work(points, points.take(given), context, pick, values, row_bytes, candidates)
     spans = _spans(starts, limit)
-    resolved: dict[str, float | int | str] = {}
+    resolved = {} if prepare is None else prepare(points)
     notes = []
     if points.dropped:
         notes.append(f"{points.dropped:,} rows were left out, their vectors being invalid")
@@ -156,6 +167,7 @@ def select_from_pools(
         if work.candidates:
             how += f", and then from {work.candidates:,} candidates of these"
         notes.append(how)
+    notes += chosen.notes
     if chosen.mass is None:
         every = np.concatenate([chosen.rows, given])
         vectors = points.take(np.sort(every))[np.argsort(np.argsort(every))]
@@ -183,6 +195,7 @@ class _Chosen:
     rows: NDArray[np.int64]
     score: NDArray[np.float64] | None
     mass: NDArray[np.float64] | None
+    notes: tuple[str, ...] = ()
 
 
 class _Work:
@@ -196,7 +209,9 @@ class _Work:
         pick: Pick,
         values: Callable[[Index], NDArray[np.float64]] | None,
         row_bytes: int,
+        multiple: int,
     ) -> None:
+        self._multiple = multiple
         self._points = points
         self._given = given
         self._context = context
@@ -214,7 +229,7 @@ class _Work:
         with self._context.progress.stage("choose", n) as stage:
             found = self._pick(pool, n, self._context.engine)
             stage.advance(n)
-        return _Chosen(pool.rows[found.places], found.score, found.mass)
+        return _Chosen(pool.rows[found.places], found.score, found.mass, found.notes)
 
     def composed(
         self, rows: NDArray[np.int64], spans: list[tuple[int, int]], n: int, limit: int
@@ -227,7 +242,8 @@ class _Work:
         context = self._context
         sizes = np.diff(np.array([0, *(stop for _, stop in spans)]))
         merges = limit >= _CHOICE * n
-        shares = np.minimum(n, -(-limit * sizes // len(rows))) if merges else _shares(sizes, n)
+        wanted = self._multiple * n
+        shares = np.minimum(wanted, -(-limit * sizes // len(rows))) if merges else _shares(sizes, n)
         need = self._need * int(sizes.max()) * context.engine.workers
         context.budget.require(need, f"{context.engine.workers} pools of {sizes.max():,} rows")
 
@@ -239,7 +255,8 @@ class _Work:
                 picked = pool.vectors[found.places]
                 held = Held(pool.vectors)
                 mass, _ = represented(held, found.places, picked, SerialEngine(), Silent())
-            return _Chosen(pool.rows[found.places], found.score, found.mass), mass
+            rows_of = pool.rows[found.places]
+            return _Chosen(rows_of, found.score, found.mass, found.notes), mass
 
         with context.progress.stage("pools", len(rows)) as stage:
             parts = []
@@ -253,7 +270,8 @@ class _Work:
             self.candidates = len(candidates)
             order = np.argsort(candidates)
             mass = np.concatenate([mass for _, mass in parts])
-            return self.whole(candidates[order], n, mass[order])
+            merged = self.whole(candidates[order], n, mass[order])
+            return replace(merged, notes=_said([*found, merged]))
         # the first picks of each pool come first
         turn = np.concatenate([(np.arange(share) + 0.5) / share for share in shares if share])
         order = np.argsort(turn, kind="stable")
@@ -261,6 +279,7 @@ class _Work:
             candidates[order],
             _together([chosen.score for chosen in found], order),
             _together([chosen.mass for chosen in found], order),
+            _said(found),
         )
 
     def _pool(self, rows: NDArray[np.int64], mass: NDArray[np.float64] | None = None) -> Pool:
@@ -271,6 +290,16 @@ class _Work:
             self._given,
             None if self._values is None else self._values(rows),
         )
+
+
+def _said(parts: list[_Chosen]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(note for part in parts for note in part.notes))
+
+
+def spare(context: Context, engine: Engine) -> int:
+    """Bytes that a pick may hold beside what it has declared, since it can do without."""
+    shared = context.engine.workers if isinstance(engine, SerialEngine) else 1
+    return context.budget.left() // (2 * shared)
 
 
 def _together(

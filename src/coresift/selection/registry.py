@@ -11,9 +11,11 @@ from coresift.core.errors import ParameterError
 from coresift.selection.option import Params
 from coresift.selection.params.balanced import BalancedParams
 from coresift.selection.params.dedup import DedupParams
+from coresift.selection.params.facility_location import FacilityLocationParams
 from coresift.selection.params.k_center import KCenterParams
 from coresift.selection.params.prototypes import PrototypesParams
 from coresift.selection.params.random import RandomParams
+from coresift.selection.params.semantic_compression import SemanticCompressionParams
 from coresift.selection.params.sensitivity import SensitivityParams
 from coresift.selection.params.top_k import TopKParams
 
@@ -115,6 +117,20 @@ METHODS: dict[str, Method] = {
             random=False,
         ),
         Method(
+            name="facility-location",
+            summary="Facility location: rows that all others are most similar to one of.",
+            paper="Nemhauser, Wolsey and Fisher, An Analysis of Approximations for Maximizing "
+            "Submodular Set Functions, 1978; Mirzasoleiman et al., Distributed Submodular "
+            "Maximization: Identifying Representative Elements in Massive Data, NeurIPS 2013",
+            needs=(),
+            streaming=True,
+            params=FacilityLocationParams,
+            loader="coresift.selection.facility_location:select",
+            adds=("row", "weight", "score", "rank"),
+            takes=("clustering",),
+            random=False,
+        ),
+        Method(
             name="k-center",
             summary="Greedy k-center: again and again the row farthest from those chosen, so that "
             "no row is far from all of them.",
@@ -149,6 +165,20 @@ METHODS: dict[str, Method] = {
             streaming=True,
             params=RandomParams,
             loader="coresift.selection.random:select",
+        ),
+        Method(
+            name="semantic-compression",
+            summary="Semantic compression: rows that cover the others, or what is relevant to "
+            "queries, and differ from each other.",
+            paper="Raja and Vats, Beyond Nearest Neighbors: Semantic Compression and "
+            "Graph-Augmented Retrieval for Enhanced Vector Search, 2025",
+            needs=(),
+            streaming=True,
+            params=SemanticCompressionParams,
+            loader="coresift.selection.semantic_compression:select",
+            adds=("row", "weight", "score", "rank"),
+            takes=("clustering",),
+            random=False,
         ),
         Method(
             name="sensitivity",
