@@ -24,7 +24,8 @@ from coresift.io.dump import open_dump
 from coresift.io.store import Scratch
 from coresift.selection.base import Context, Data
 from coresift.selection.params.pool import PoolParams
-from coresift.selection.pool import Picked, Pool, _shares, _spans, select_from_pools
+from coresift.selection.partition import shares, spans
+from coresift.selection.pool import Picked, Pool, select_from_pools
 from tests.data import gaussians, vector_table, write_dump
 from tests.selection.saved import write_clustering
 
@@ -33,6 +34,7 @@ ROWS = 500
 
 def largest(pool: Pool, n: int, engine: Engine) -> Picked:
     """The rows whose first coordinate is largest."""
+    assert (np.diff(pool.rows) > 0).all()
     value = pool.vectors[:, 0].astype(np.float64)
     places = np.lexsort((pool.rows, -value))[:n]
     return Picked(places, value[places])
@@ -102,6 +104,25 @@ def test_without_candidates_each_pool_gives_its_share(tmp_path: Path) -> None:
     assert sorted(np.searchsorted([125, 250, 375, 500], first, side="right")) == [0, 1, 2, 3]
 
 
+def test_more_pools_than_a_pool_holds_candidates_of(tmp_path: Path) -> None:
+    vectors = gaussians(4000, 4, 9)
+    source = write_dump(tmp_path / "dump", vector_table(vectors))
+    found = run(source, 2, {"pool_size": 20})
+    assert found.resolved["pools"] == 200
+    assert found.notes[0].endswith(
+        "in 200 pools, and then from 200 candidates of these, and then from 20 candidates of these"
+    )
+    assert found.weight.sum() == 4000
+    assert int(vectors[:, 0].argmax()) in found.rows
+
+
+def test_rows_of_a_pool_are_ascending(tmp_path: Path) -> None:
+    source = write_dump(tmp_path / "dump", vector_table(gaussians(ROWS, 4, 9)))
+    clustering = write_clustering(tmp_path / "clustering", source, gaussians(9, 4, 9))
+    by_cluster = run(source, 30, {"partition": "cluster"}, clustering)
+    assert by_cluster.rows.tolist() == run(source, 30).rows.tolist()
+
+
 def test_given_rows_are_in_no_pool(tmp_path: Path) -> None:
     source = write_dump(tmp_path / "dump", vector_table(gaussians(ROWS, 4, 9)))
     pq.write_table(pa.table({"row": np.arange(0, ROWS, 2)}), tmp_path / "given.parquet")
@@ -129,12 +150,12 @@ def test_clusters_must_be_there(tmp_path: Path) -> None:
 @given(sizes=st.lists(st.integers(0, 40), min_size=1, max_size=12), limit=st.integers(1, 30))
 def test_spans_cover_all_rows_once(sizes: list[int], limit: int) -> None:
     starts = np.concatenate([[0], np.cumsum(sizes)])
-    spans = _spans(starts, limit)
-    assert spans[0][0] == 0
-    assert spans[-1][1] == starts[-1]
-    assert all(a[1] == b[0] for a, b in itertools.pairwise(spans))
-    assert all(stop - start <= limit for start, stop in spans)
-    inner = {stop for _, stop in spans} - set(starts.tolist())
+    found = spans(starts, limit)
+    assert found[0][0] == 0
+    assert found[-1][1] == starts[-1]
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(found))
+    assert all(stop - start <= limit for start, stop in found)
+    inner = {stop for _, stop in found} - set(starts.tolist())
     # only clusters larger than a pool are cut
     for cut in inner:
         place = int(np.searchsorted(starts, cut)) - 1
@@ -145,7 +166,7 @@ def test_spans_cover_all_rows_once(sizes: list[int], limit: int) -> None:
 @given(sizes=st.lists(st.integers(1, 40), min_size=1, max_size=12), data=st.data())
 def test_shares_add_up(sizes: list[int], data: st.DataObject) -> None:
     n = data.draw(st.integers(1, sum(sizes)))
-    shares = _shares(np.array(sizes), n)
-    assert shares.sum() == n
-    assert (shares <= sizes).all()
-    assert (np.abs(shares - np.array(sizes) * n / sum(sizes)) < 1).all()
+    found = shares(np.array(sizes), n)
+    assert found.sum() == n
+    assert (found <= sizes).all()
+    assert (np.abs(found - np.array(sizes) * n / sum(sizes)) < 1).all()

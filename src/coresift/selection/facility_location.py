@@ -62,7 +62,7 @@ def select(
         method="facility-location",
         pool_rows=POOL_ROWS,
         row_bytes=8 * data.dim + EDGE_BYTES * most_edges(params.neighbors, largest),
-        prepare=prepare,
+        fit=prepare,
         candidates=CANDIDATES,
     )
 

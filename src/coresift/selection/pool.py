@@ -12,9 +12,8 @@ Pools are a function of the rows, the clustering and ``--pool-size``: not of mem
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -29,8 +28,8 @@ from coresift.core.size import Size
 from coresift.engine.base import Engine
 from coresift.engine.serial import SerialEngine
 from coresift.io.vectors import Vectors
+from coresift.selection import partition
 from coresift.selection.base import Context, Data
-from coresift.selection.layout import Layout
 from coresift.selection.params.pool import PoolParams
 from coresift.selection.represent import represented
 
@@ -81,12 +80,15 @@ class Picked:
         How many rows each stands for; None for those it is nearest to.
     notes : tuple of str
         What was left out or replaced; what several pools say alike is told once.
+    resolved : dict
+        Parameters that the method set itself; told of the only or the last pool.
     """
 
     places: NDArray[np.int64]
     score: NDArray[np.float64] | None = None
     mass: NDArray[np.float64] | None = None
     notes: tuple[str, ...] = ()
+    resolved: dict[str, float | int | str] = field(default_factory=dict)
 
 
 class Pick(Protocol):
@@ -107,7 +109,7 @@ def select_from_pools(
     pool_rows: int,
     row_bytes: int = 0,
     values: Callable[[Index], NDArray[np.float64]] | None = None,
-    prepare: Callable[[Vectors], dict[str, float | int | str]] | None = None,
+    fit: Callable[[Vectors], dict[str, float | int | str]] | None = None,
     candidates: int = 1,
 ) -> Selection:
     """Choose rows by a method on rows in memory.
@@ -126,7 +128,7 @@ def select_from_pools(
         What the method holds for a row of a pool, beside its vector.
     values : callable, optional
         Gives the values of some rows, ids ascending.
-    prepare : callable, optional
+    fit : callable, optional
         Settles, from all vectors and before the first pool, what is the same for all pools, such
         as a bandwidth; gives what is to be told of it.
     candidates : int
@@ -145,36 +147,36 @@ def select_from_pools(
     limit = pool_rows if params.pool_size is None else int(params.pool_size)
     points = data.points(context, reserve=_row_need(data.dim, row_bytes) * limit)
     given = data.given(params.given, points.kept)
-    rows, starts = _order(data, points, given, params, context)
+    rows, starts = partition.ordered(data, points, given, params, context)
     n = size.resolve(len(rows))
     work = _Work(points, points.take(given), context, pick, values, row_bytes, candidates)
-    spans = _spans(starts, limit)
-    resolved = {} if prepare is None else prepare(points)
+    spans = partition.spans(starts, limit)
+    resolved = {} if fit is None else fit(points)
     notes = []
     if points.dropped:
         notes.append(f"{points.dropped:,} rows were left out, their vectors being invalid")
     if len(given):
         notes.append(f"{len(given):,} rows were given, and are not among those chosen")
     if len(spans) == 1:
-        chosen = work.whole(rows, n)
+        chosen = work.whole(np.sort(rows), n, None)
     else:
         resolved["pools"] = len(spans)
         chosen = work.composed(rows, spans, n, limit)
-        how = (
+        notes.append(
             f"{len(rows):,} rows are more than --pool-size {limit:,}: they were picked from in "
-            f"{len(spans):,} pools"
+            f"{len(spans):,} pools" + "".join(work.rounds)
         )
         if work.candidates:
-            how += f", and then from {work.candidates:,} candidates of these"
-        notes.append(how)
+            resolved["candidates"] = work.candidates
     notes += chosen.notes
+    resolved |= chosen.resolved
     if chosen.mass is None:
-        every = np.concatenate([chosen.rows, given])
+        every = np.concatenate([given, chosen.rows])
         vectors = points.take(np.sort(every))[np.argsort(np.argsort(every))]
         mass, resolved["radius"] = represented(
             points, every, vectors, context.engine, context.progress
         )
-        chosen = replace(chosen, mass=mass[:n])
+        chosen = replace(chosen, mass=mass[len(given) :])
     assert chosen.mass is not None
     order = np.argsort(chosen.rows)
     return Selection(
@@ -196,6 +198,13 @@ class _Chosen:
     score: NDArray[np.float64] | None
     mass: NDArray[np.float64] | None
     notes: tuple[str, ...] = ()
+    resolved: dict[str, float | int | str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, pool: Pool, found: Picked) -> _Chosen:
+        """What was picked from a pool."""
+        rows = pool.rows[found.places]
+        return cls(rows, found.score, found.mass, found.notes, found.resolved)
 
 
 class _Work:
@@ -219,68 +228,97 @@ class _Work:
         self._values = values
         self._need = _row_need(points.dim, row_bytes)
         self.candidates = 0
+        self.rounds: list[str] = []
 
-    def whole(
-        self, rows: NDArray[np.int64], n: int, mass: NDArray[np.float64] | None = None
-    ) -> _Chosen:
-        """Pick from all of some rows at once."""
+    def whole(self, rows: NDArray[np.int64], n: int, mass: NDArray[np.float64] | None) -> _Chosen:
+        """Pick from all of some rows, ascending, at once."""
         self._context.budget.require(self._need * len(rows), f"a pool of {len(rows):,} rows")
         pool = self._pool(rows, mass)
         with self._context.progress.stage("choose", n) as stage:
-            found = self._pick(pool, n, self._context.engine)
+            found = self._pick(pool, n, self._context.engine.driver)
             stage.advance(n)
-        return _Chosen(pool.rows[found.places], found.score, found.mass, found.notes)
+        return _Chosen.of(pool, found)
 
     def composed(
-        self, rows: NDArray[np.int64], spans: list[tuple[int, int]], n: int, limit: int
+        self,
+        rows: NDArray[np.int64],
+        spans: list[tuple[int, int]],
+        n: int,
+        limit: int,
+        mass: NDArray[np.float64] | None = None,
     ) -> _Chosen:
-        """Pick from each pool, and from what was picked there.
+        """Pick from each pool, and from what was picked there, until one pool holds it.
 
         Where ``n`` is so large that the candidates could not be many more, each pool gives its
-        share of the rows and that is all.
+        share of the rows and that is all; these stand for rows of their pool.
         """
-        context = self._context
-        sizes = np.diff(np.array([0, *(stop for _, stop in spans)]))
         merges = limit >= _CHOICE * n
-        wanted = self._multiple * n
-        shares = np.minimum(wanted, -(-limit * sizes // len(rows))) if merges else _shares(sizes, n)
-        need = self._need * int(sizes.max()) * context.engine.workers
-        context.budget.require(need, f"{context.engine.workers} pools of {sizes.max():,} rows")
-
-        def task(index: int) -> tuple[_Chosen, NDArray[np.float64]]:
-            pool = self._pool(np.sort(rows[slice(*spans[index])]))
-            found = self._pick(pool, int(shares[index]), SerialEngine())
-            mass = found.mass
-            if mass is None:
-                picked = pool.vectors[found.places]
-                held = Held(pool.vectors)
-                mass, _ = represented(held, found.places, picked, SerialEngine(), Silent())
-            rows_of = pool.rows[found.places]
-            return _Chosen(rows_of, found.score, found.mass, found.notes), mass
-
-        with context.progress.stage("pools", len(rows)) as stage:
-            parts = []
-            some = np.flatnonzero(shares > 0).tolist()
-            for index, part in zip(some, context.engine.map(task, some), strict=True):
-                parts.append(part)
-                stage.advance(int(sizes[index]))
+        sizes = np.diff(np.array([0, *(stop for _, stop in spans)]))
+        if merges:
+            shares = np.clip(limit * sizes // len(rows), 1, self._multiple * n)
+        else:
+            shares = partition.shares(sizes, n)
+        parts = self._from_pools(rows, spans, shares, mass)
         found = [chosen for chosen, _ in parts]
         candidates = np.concatenate([chosen.rows for chosen in found])
+        masses = np.concatenate([share for _, share in parts])
         if merges:
-            self.candidates = len(candidates)
+            self.candidates = self.candidates or len(candidates)
+            self.rounds.append(f", and then from {len(candidates):,} candidates of these")
             order = np.argsort(candidates)
-            mass = np.concatenate([mass for _, mass in parts])
-            merged = self.whole(candidates[order], n, mass[order])
-            return replace(merged, notes=_said([*found, merged]))
+            left = candidates[order], masses[order]
+            if len(candidates) <= limit:
+                last = self.whole(left[0], n, left[1])
+            else:
+                again = partition.spans(np.array([0, len(candidates)]), limit)
+                last = self.composed(left[0], again, n, limit, left[1])
+            return replace(last, notes=_said([*found, last]))
         # the first picks of each pool come first
         turn = np.concatenate([(np.arange(share) + 0.5) / share for share in shares if share])
         order = np.argsort(turn, kind="stable")
-        return _Chosen(
-            candidates[order],
-            _together([chosen.score for chosen in found], order),
-            _together([chosen.mass for chosen in found], order),
-            _said(found),
-        )
+        scores = [chosen.score for chosen in found if chosen.score is not None]
+        score = np.concatenate(scores)[order] if len(scores) == len(found) else None
+        return _Chosen(candidates[order], score, masses[order], _said(found))
+
+    def _from_pools(
+        self,
+        rows: NDArray[np.int64],
+        spans: list[tuple[int, int]],
+        shares: NDArray[np.int64],
+        mass: NDArray[np.float64] | None,
+    ) -> list[tuple[_Chosen, NDArray[np.float64]]]:
+        """What is picked from each pool, and how many rows of it each pick stands for."""
+        context = self._context
+        largest = max(stop - start for start, stop in spans)
+        need = self._need * largest * context.engine.workers
+        context.budget.require(need, f"{context.engine.workers} pools of {largest:,} rows")
+
+        def task(
+            item: tuple[NDArray[np.int64], NDArray[np.float64] | None, int],
+        ) -> tuple[_Chosen, NDArray[np.float64]]:
+            some, theirs, share = item
+            pool = self._pool(some, theirs)
+            found = self._pick(pool, share, SerialEngine())
+            if found.mass is not None:
+                return _Chosen.of(pool, found), found.mass
+            picked = pool.vectors[found.places]
+            held = Held(pool.vectors)
+            engine = SerialEngine()
+            stands, _ = represented(held, found.places, picked, engine, Silent(), mass=pool.mass)
+            return _Chosen.of(pool, found), stands
+
+        items = []
+        for (start, stop), share in zip(spans, shares.tolist(), strict=True):
+            order = np.argsort(rows[start:stop])
+            theirs = None if mass is None else mass[start:stop][order]
+            if share:
+                items.append((rows[start:stop][order], theirs, share))
+        parts = []
+        with context.progress.stage("pools", len(rows)) as stage:
+            for item, part in zip(items, context.engine.map(task, items), strict=True):
+                parts.append(part)
+                stage.advance(len(item[0]))
+        return parts
 
     def _pool(self, rows: NDArray[np.int64], mass: NDArray[np.float64] | None = None) -> Pool:
         return Pool(
@@ -302,68 +340,5 @@ def spare(context: Context, engine: Engine) -> int:
     return context.budget.left() // (2 * shared)
 
 
-def _together(
-    parts: list[NDArray[np.float64] | None], order: NDArray[np.int64]
-) -> NDArray[np.float64] | None:
-    some = [part for part in parts if part is not None]
-    return np.concatenate(some)[order] if len(some) == len(parts) else None
-
-
 def _row_need(dim: int, row_bytes: int) -> int:
     return 8 * dim + row_bytes + 64
-
-
-def _order(
-    data: Data,
-    points: Vectors,
-    given: NDArray[np.int64],
-    params: PoolParams,
-    context: Context,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows to pick from in the order they are cut into pools, and where a cut is best made."""
-    if params.partition == "cluster":
-        if context.clustering is None:
-            raise ParameterError(
-                "--partition cluster is about clusters, and there are none",
-                hint="add --clusters DIR",
-            )
-        layout = Layout.by_cluster(data, context.clustering, distances=False)
-        rows = layout.rows.astype(np.int64)
-        ends = layout.starts[1:]
-    else:
-        rows = points.kept_rows()
-        ends = np.array([len(rows)])
-    if len(given):
-        stays = ~np.isin(rows, given)
-        ends = np.concatenate([[0], np.cumsum(stays)])[ends]
-        rows = rows[stays]
-    return rows, np.concatenate([[0], ends]).astype(np.int64)
-
-
-def _spans(starts: NDArray[np.int64], limit: int) -> list[tuple[int, int]]:
-    """Cut rows into pools: clusters together as long as they fit, larger ones into equal parts."""
-    spans: list[tuple[int, int]] = []
-    begin = 0
-    for start, stop in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
-        if stop - begin <= limit:
-            continue
-        if start > begin:
-            spans.append((begin, start))
-        parts = -(-(stop - start) // limit)
-        cuts = [start + (stop - start) * i // parts for i in range(parts + 1)]
-        spans += itertools.pairwise(cuts[:-1])
-        begin = cuts[-2]
-    end = int(starts[-1])
-    if end > begin or not spans:
-        spans.append((begin, end))
-    return spans
-
-
-def _shares(sizes: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    """Divide ``n`` by sizes, the largest remainders rounded up."""
-    total = int(sizes.sum())
-    exact = [int(size) * n for size in sizes]
-    shares = np.array([value // total for value in exact], np.int64)
-    rest = np.array([value % total for value in exact])
-    shares[np.argsort(-rest, kind="stable")[: n - int(shares.sum())]] += 1
-    return shares

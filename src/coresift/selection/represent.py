@@ -21,6 +21,7 @@ def represented(
     engine: Engine,
     progress: Progress,
     outliers: int = 0,
+    mass: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.float64], float]:
     """How many rows are nearest to each chosen one, and how far the farthest row is.
 
@@ -36,6 +37,8 @@ def represented(
         Where to run and to report.
     outliers : int
         How many of the farthest rows are not looked at for the radius.
+    mass : ndarray of float64, shape (points.rows,), optional
+        How many rows each row counts for, by id; 1 by default.
 
     Returns
     -------
@@ -52,14 +55,15 @@ def represented(
 
     def task(
         run: tuple[int, int],
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    ) -> tuple[NDArray[np.floating | np.integer], NDArray[np.float64], NDArray[np.int64]]:
         ids, block = points.read(*run)
         labels = nearest(block, centers)
         # of equal rows each that was chosen stands for itself
         low, high = np.searchsorted(ascending, [ids[0], ids[-1] + 1] if len(ids) else [0, 0])
         labels[np.searchsorted(ids, ascending[low:high])] = order[low:high]
         squared = squared_distances(block, vectors, labels)
-        return np.bincount(labels, minlength=len(rows)), squared, ids
+        counts = np.bincount(labels, None if mass is None else mass[ids], minlength=len(rows))
+        return counts, squared, ids
 
     with progress.stage("assign", points.rows) as stage:
         for (start, stop), (counts, squared, ids) in zip(

@@ -97,7 +97,7 @@ def select(
         method="semantic-compression",
         pool_rows=POOL_ROWS,
         row_bytes=8 * data.dim + EDGE_BYTES * most_edges(None, largest),
-        prepare=prepare,
+        fit=prepare,
         candidates=CANDIDATES,
     )
 
