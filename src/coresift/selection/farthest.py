@@ -9,6 +9,7 @@ once, when the pool is used up. The result is that of comparing all rows with ev
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,8 @@ from coresift.clustering.nearest import closer
 from coresift.clustering.points import Points, sample_rows
 from coresift.clustering.projection import Projection
 from coresift.core.smallest import Smallest
-from coresift.io.store import RowStore
+from coresift.engine.base import Engine
+from coresift.io.store import RowStore, Scratch
 from coresift.selection.base import Context
 
 _SAMPLE = 2048
@@ -49,28 +51,46 @@ class Farthest:
     ----------
     points : Points
         The rows to choose from.
-    context : Context
-        The run's resources.
+    engine : Engine
+        Where to run.
     least_pool : int
         Rows that must be told apart at a time.
+    scratch : Scratch, optional
+        Where to keep the distances of all rows; in memory without.
     """
 
-    def __init__(self, points: Points, context: Context, least_pool: int = 1) -> None:
+    def __init__(
+        self,
+        points: Points,
+        engine: Engine,
+        least_pool: int = 1,
+        scratch: Scratch | None = None,
+    ) -> None:
         self._points = points
-        self._engine = context.engine
-        rows = points.rows
-        held = 8 * rows < context.budget.left() // 4
-        self._squared = RowStore(rows, 1, np.dtype(np.float64), None if held else context.scratch)
+        self._engine = engine
+        self._squared = RowStore(points.rows, 1, np.dtype(np.float64), scratch)
         for start, stop in points.runs():
             self._squared.write(start, np.full((stop - start, 1), np.inf))
         sample = points.take(sample_rows(points, _SAMPLE, 0, "projection"))
         self._projection = Projection(sample.mean(axis=0, dtype=np.float64).astype(np.float32))
-        size = max(_LEAST_POOL, _POOL_BYTES // (4 * points.dim), 2 * least_pool)
-        self._size = min(points.count, size)
-        context.budget.require(8 * self._size * points.dim, f"a pool of {self._size:,} rows")
+        self._size = _pool_rows(points, least_pool)
         self._pool: _Pool | None = None
         self._added: list[NDArray[np.float32]] = []
         self._chosen: list[int] = []
+
+    @classmethod
+    def within(cls, points: Points, context: Context, least_pool: int = 1) -> Self:
+        """Within the memory budget of a run; see the class for what the others are.
+
+        Raises
+        ------
+        ResourceError
+            When a pool does not fit.
+        """
+        size = _pool_rows(points, least_pool)
+        context.budget.require(8 * size * points.dim, f"a pool of {size:,} rows")
+        held = 8 * points.rows < context.budget.left() // 4
+        return cls(points, context.engine, least_pool, None if held else context.scratch)
 
     def add(self, rows: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
         """Hold some rows, ascending, from here on."""
@@ -148,3 +168,7 @@ class Farthest:
         rows, squared = rows[order], -keys[order].astype(np.float64)
         vectors = self._points.take(rows)
         return _Pool(rows, squared, vectors, self._projection.rows(vectors), bar)
+
+
+def _pool_rows(points: Points, least: int) -> int:
+    return min(points.count, max(_LEAST_POOL, _POOL_BYTES // (4 * points.dim), 2 * least))

@@ -43,7 +43,7 @@ def select(data: Data, size: Size | None, params: KCenterParams, context: Contex
     n = size.resolve(free)
     outliers = int(params.outliers * points.count)
     count = max(1, min(_CANDIDATES * outliers, free - n + 1))
-    state = Farthest(points, context, count)
+    state = Farthest.within(points, context, count)
     held = points.take(given)
     picked = np.empty(n, np.int64)
     score = np.empty(n)

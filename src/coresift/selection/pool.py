@@ -154,6 +154,7 @@ def select_from_pools(
             f"{len(spans):,} pools"
         )
         if work.candidates:
+            resolved["candidates"] = work.candidates
             how += f", and then from {work.candidates:,} candidates of these"
         notes.append(how)
     if chosen.mass is None:

@@ -12,6 +12,7 @@ from coresift.selection.option import Params
 from coresift.selection.params.balanced import BalancedParams
 from coresift.selection.params.dedup import DedupParams
 from coresift.selection.params.k_center import KCenterParams
+from coresift.selection.params.max_min import MaxMinParams
 from coresift.selection.params.prototypes import PrototypesParams
 from coresift.selection.params.random import RandomParams
 from coresift.selection.params.sensitivity import SensitivityParams
@@ -126,6 +127,20 @@ METHODS: dict[str, Method] = {
             params=KCenterParams,
             loader="coresift.selection.k_center:select",
             adds=("row", "weight", "score", "rank"),
+        ),
+        Method(
+            name="max-min",
+            summary="GIST: rows of high utility, or any, whose least distance from each other is "
+            "large.",
+            paper="Fahrbach et al., GIST: Greedy Independent Set Thresholding for Max-Min "
+            "Diversification with Submodular Utility, NeurIPS 2025",
+            needs=(),
+            streaming=True,
+            params=MaxMinParams,
+            loader="coresift.selection.max_min:select",
+            adds=("row", "weight", "score", "rank"),
+            takes=("clustering",),
+            random=False,
         ),
         Method(
             name="prototypes",
