@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from coresift.core.errors import InputError, ParameterError
-from coresift.core.selection import Selection
 from coresift.engine.serial import SerialEngine
 from coresift.selection import max_min as max_min_module
 from coresift.selection.max_min import _Gist
-from coresift.selection.pool import Picked, Pool
-from tests.data import digits, digits_dump, gaussians, vector_table, write_dump
-from tests.selection.choosing import choose
-from tests.selection.saved import write_clustering
-from tests.selection.test_k_center import distances, order
+from coresift.selection.pool import Pool
+from tests.data import digits
+from tests.selection.test_k_center import distances
 
 
-def pool_of(
-    rows: NDArray[np.float32], values: NDArray[np.float64] | None, held: int = 0
-) -> Pool:
+def pool_of(rows: NDArray[np.float32], values: NDArray[np.float64] | None, held: int = 0) -> Pool:
     """A pool whose last rows are given."""
     left = len(rows) - held
     return Pool(

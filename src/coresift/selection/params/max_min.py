@@ -30,7 +30,7 @@ class MaxMinParams(PoolParams):
         "The distances that are tried grow by 1 + epsilon: smaller is slower and closer to the "
         "guarantee.",
         kind="number",
-        default=0.1,
+        default=0.05,
         minimum=0.01,
         maximum=1.0,
     )
