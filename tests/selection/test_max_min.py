@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from coresift.core.errors import InputError, ParameterError
 from coresift.engine.serial import SerialEngine
+from coresift.selection import independent as independent_module
 from coresift.selection import max_min as max_min_module
 from coresift.selection.max_min import _Gist
 from coresift.selection.pool import Pool
-from tests.data import digits
-from tests.selection.test_k_center import distances
+from tests.data import digits, digits_dump, gaussians, vector_table, write_dump
+from tests.selection.choosing import choose
+from tests.selection.test_k_center import distances, order
 
 
 def pool_of(rows: NDArray[np.float32], values: NDArray[np.float64] | None, held: int = 0) -> Pool:
@@ -112,18 +118,18 @@ def test_without_a_utility_at_least_half_the_best_distance(
 
 
 @pytest.mark.parametrize(("block", "tile", "wave"), [(512, 16, 8), (7, 3, 1)])
-@pytest.mark.parametrize("held", [0, 60])
+@pytest.mark.parametrize("held", [0, 40])
 def test_as_the_plain_algorithm(
     block: int, tile: int, wave: int, held: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(max_min_module, "_BLOCK", block)
-    monkeypatch.setattr(max_min_module, "_TILE", tile)
+    monkeypatch.setattr(independent_module, "_BLOCK", block)
+    monkeypatch.setattr(independent_module, "_TILE", tile)
     monkeypatch.setattr(max_min_module, "_WAVE", wave)
-    rows = digits()[0][:700]
+    rows = digits()[0][:400]
     values = np.random.default_rng(2).integers(0, 50, len(rows)).astype(float)
     far = distances(rows)
     given_rows = list(range(len(rows) - held, len(rows)))
-    n, weight, epsilon = 40, 150.0, 0.1
+    n, weight, epsilon = 30, 150.0, 0.1
     picked = _Gist(pool_of(rows, values, held), n, weight, epsilon, SerialEngine()).best()
 
     # the pair, or the rows given, and the farthest rows from them
@@ -147,3 +153,71 @@ def test_as_the_plain_algorithm(
     assert worth(picked.places.tolist()) == pytest.approx(worth(best))
     assert picked.places.tolist() == best
     assert best not in tried[:2]
+
+
+def test_what_a_selection_tells(tmp_path: Path) -> None:
+    source = digits_dump(tmp_path / "emb", files=2)
+    far = distances(digits()[0])
+    alone = choose("max-min", source, 40)
+    assert alone.resolved["distance"] == pytest.approx(least(far, alone.rows.tolist(), []))
+    assert "utility" not in alone.resolved
+    worth = digits()[1] / 9.0
+    found = choose("max-min", source, 40, {"utility": "label / 9"})
+    assert found.resolved["lambda"] == 40
+    assert found.resolved["utility"] == pytest.approx(worth[found.rows].sum())
+    assert found.resolved["distance"] == pytest.approx(least(far, found.rows.tolist(), []))
+    assert found.score is not None
+    picks = order(found)
+    before = [far[row, picks[:i]].min(initial=np.inf) for i, row in enumerate(picks)]
+    np.testing.assert_allclose(found.score, np.array(before)[np.argsort(picks)])
+    assert found.weight.sum() == len(far)
+    # more weight of one part, more of it
+    near = choose("max-min", source, 40, {"utility": "label / 9", "lambda": 0})
+    assert near.resolved["utility"] == 40.0
+    wide = choose("max-min", source, 40, {"utility": "label / 9", "lambda": 1e6})
+    spread = [float(each.resolved["distance"]) for each in (near, found, wide)]
+    assert spread[0] < spread[1] < spread[2]
+    # at least as good as the farthest rows of k-center, which are within half of the best, too
+    assert least(far, alone.rows.tolist(), []) >= 0.9 * least(
+        far, choose("k-center", source, 40).rows.tolist(), []
+    )
+
+
+def test_utilities_must_be_numbers_of_at_least_0(tmp_path: Path) -> None:
+    worth: list[float | None] = [0.5] * 90
+    vectors = gaussians(90, 3, 5)
+    for value, message in (
+        (-0.25, r"\(row 41\): --utility 'worth' is -0\.25, less than 0$"),
+        (None, r"\(row 41\): --utility 'worth' is null or not a number$"),
+    ):
+        worth[41] = value
+        source = write_dump(tmp_path / str(value), vector_table(vectors, worth=worth), files=2)
+        with pytest.raises(InputError, match=message) as caught:
+            choose("max-min", source, 5, {"utility": "worth"})
+        assert caught.value.hint is not None
+        assert caught.value.hint.startswith("each row needs a number of 0 or more")
+    with pytest.raises(ParameterError, match="--utility: no column 'worht'"):
+        choose("max-min", source, 5, {"utility": "worht"})
+    with pytest.raises(ParameterError, match="--lambda weighs the least distance against"):
+        choose("max-min", source, 5, {"lambda": 2})
+
+
+@pytest.mark.parametrize("params", [{}, {"utility": "worth"}])
+def test_pools_lose_little(params: dict[str, object], tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(3000, 3)).astype(np.float32)
+    worth = np.random.default_rng(1).random(3000)
+    source = write_dump(tmp_path / "dump", vector_table(vectors, worth=worth))
+    far = distances(vectors)
+
+    def objective(params: dict[str, object]) -> float:
+        rows = choose("max-min", source, 60, params).rows.tolist()
+        return float("utility" in params) * float(worth[rows].mean()) + least(far, rows, [])
+
+    whole = objective(params)
+    for size in (200, 1000):
+        assert objective({**params, "pool_size": size}) >= 0.85 * whole
+    pq.write_table(pa.table({"row": np.arange(0, 3000, 9)}), tmp_path / "given.parquet")
+    held = list(range(0, 3000, 9))
+    more = {**params, "pool_size": 200, "given": str(tmp_path / "given.parquet"), "epsilon": 0.2}
+    found = choose("max-min", source, 60, more)
+    assert found.resolved["distance"] == pytest.approx(least(far, found.rows.tolist(), held))

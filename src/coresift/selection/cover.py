@@ -16,6 +16,8 @@ from coresift.selection.represent import represented
 ROW_BYTES = 24
 # rows among which one is drawn, of each row that may be left out
 _CANDIDATES = 2
+# of the chosen vectors, while all rows are compared with them
+_CHOSEN_COPIES = 4
 
 
 def cover(
@@ -46,6 +48,9 @@ def cover(
     """
     free = points.count - len(given)
     count = max(1, min(_CANDIDATES * outliers, free - n + 1))
+    context.budget.require(
+        _CHOSEN_COPIES * 4 * points.dim * (n + len(given)), f"{n:,} rows to choose"
+    )
     state = Farthest.within(points, context, count)
     held = points.take(given)
     first = len(start)

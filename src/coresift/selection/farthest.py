@@ -100,8 +100,7 @@ class Farthest:
             return
         pool = self._pool
         centers = Centers.prepare(vectors, self._projection)
-        near, _, squared = closer(pool.vectors, centers, pool.squared, pool.heads)
-        pool.squared[near] = squared
+        _bring_closer(pool.squared, pool.vectors, centers, pool.heads)
         place = np.searchsorted(pool.rows, rows)
         there = place[(place < len(pool.rows))]
         there = there[np.isin(pool.rows[there], rows)]
@@ -151,8 +150,7 @@ class Farthest:
             stop = run[0] + len(rows)
             squared = self._squared.read(run[0], stop)[:, 0].copy()
             for part in centers:
-                near, _, found = closer(block, part, squared)
-                squared[near] = found
+                _bring_closer(squared, block, part)
             squared[np.isin(rows, chosen, assume_unique=True)] = _CHOSEN
             self._squared.write(run[0], squared[:, None])
             smallest = Smallest(self._size)
@@ -168,6 +166,25 @@ class Farthest:
         rows, squared = rows[order], -keys[order].astype(np.float64)
         vectors = self._points.take(rows)
         return _Pool(rows, squared, vectors, self._projection.rows(vectors), bar)
+
+
+def _bring_closer(
+    squared: NDArray[np.float64],
+    rows: NDArray[np.float32],
+    centers: Centers,
+    heads: NDArray[np.float32] | None = None,
+) -> None:
+    """Lower squared distances to those from some centers."""
+    # rows equal to a chosen one cannot come closer, and would be measured against all their equals
+    apart = squared > 0.0
+    if apart.all():
+        near, _, found = closer(rows, centers, squared, heads)
+        squared[near] = found
+    elif apart.any():
+        left = np.flatnonzero(apart)
+        some = None if heads is None else heads[left]
+        near, _, found = closer(rows[left], centers, squared[left], some)
+        squared[left[near]] = found
 
 
 def _pool_rows(points: Points, least: int) -> int:

@@ -26,29 +26,23 @@ any case, more than which cannot be had for n rows without a utility unless P = 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from coresift.clustering.centers import Centers
 from coresift.clustering.distances import squared_distances
-from coresift.clustering.nearest import closer
 from coresift.clustering.points import Held
-from coresift.clustering.projection import Projection
 from coresift.core.selection import Selection
 from coresift.core.size import Size
 from coresift.engine.base import Engine
 from coresift.selection.base import Context, Data
 from coresift.selection.farthest import Farthest
+from coresift.selection.independent import Independent, Taken
 from coresift.selection.params.max_min import MaxMinParams
 from coresift.selection.pool import Picked, Pool, select_from_pools
 from coresift.selection.scores import Scores
 
 _POOL_ROWS = 20_000
-# rows that are compared with all those taken at a time, and then with each other
-_BLOCK = 512
-_TILE = 16
 # distances of the grid that are tried at the same time
 _WAVE = 8
 
@@ -64,8 +58,10 @@ def select(data: Data, size: Size | None, params: MaxMinParams, context: Context
         context.budget.require(8 * data.rows, f"utilities of {data.rows:,} rows")
         utility = Scores(data, params.utility, "--utility", "utility")
 
+    auto = params.lambda_ is None or params.lambda_ == "auto"
+
     def pick(pool: Pool, n: int, engine: Engine) -> Picked:
-        weight = float(n) if params.lambda_ in (None, "auto") else float(params.lambda_ or 0.0)
+        weight = float(n if auto else params.lambda_)  # type: ignore[arg-type]
         return _Gist(pool, n, weight, params.epsilon, engine).best()
 
     found = select_from_pools(
@@ -81,34 +77,15 @@ def select(data: Data, size: Size | None, params: MaxMinParams, context: Context
         values=None if utility is None else lambda rows: utility.of(rows, least=0.0),
     )
     resolved = dict(found.resolved)
-    if found.score is not None and ("pools" not in resolved or "candidates" in resolved):
+    # where each pool gave its share of the rows, those of different pools were not compared
+    compared = "pools" not in resolved or "candidates" in resolved
+    if found.score is not None and compared and np.isfinite(found.score.min()):
         resolved["distance"] = float(found.score.min())
     if utility is not None:
         resolved["utility"] = float(utility.of(found.rows).sum())
-        if params.lambda_ in (None, "auto"):
+        if auto:
             resolved["lambda"] = len(found.rows)
     return replace(found, resolved=resolved)
-
-
-@dataclass(frozen=True)
-class _Set:
-    """Rows of a pool in the order they were taken.
-
-    Attributes
-    ----------
-    places : ndarray of int64, shape (j,)
-        Positions in the pool.
-    squared : ndarray of float64, shape (j,)
-        Squared distances to the nearest row taken before or given; infinite where there is none.
-    """
-
-    places: NDArray[np.int64]
-    squared: NDArray[np.float64]
-
-    @property
-    def least(self) -> float:
-        """Least squared distance between two rows."""
-        return float(self.squared.min(initial=np.inf))
 
 
 class _Gist:
@@ -135,21 +112,15 @@ class _Gist:
         self._epsilon = epsilon
         self._engine = engine
         self._values = np.zeros(len(pool)) if pool.values is None else pool.values
-        self._order = np.argsort(-self._values, kind="stable")
-        self._vectors = pool.vectors[self._order]
-        origin = pool.vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
-        self._projection = Projection(origin)
-        self._heads = self._projection.rows(self._vectors)
-        given = _Taken(self._projection)
-        given.add(pool.given)
-        self._to_given = self._nearest(np.arange(len(pool)), given)
+        order = np.argsort(-self._values, kind="stable")
+        self._independent = Independent(pool.vectors, pool.given, order)
 
     def best(self) -> Picked:
         """The set of largest f; of equals, the one of the largest distance that was tried."""
         best = apart = self._apart()
         reach = -1.0
         if self._pool.values is not None:
-            first = self._independent(0.0)
+            first = self._of(0.0)
             best = max(first, best, key=self._worth)
             reach = first.least
         limits = self._limits(apart.least)
@@ -157,13 +128,17 @@ class _Gist:
             # what is nowhere nearer than the next distances is what they would give, too
             limits = [limit for limit in limits if limit > reach]
             wave, limits = limits[:_WAVE], limits[_WAVE:]
-            for found in self._engine.map(self._independent, wave):
+            for found in self._engine.map(self._of, wave):
                 reach = max(reach, found.least)
                 if len(found.places) == self._n:
                     best = max(found, best, key=self._worth)
         return Picked(best.places, np.sqrt(best.squared))
 
-    def _worth(self, some: _Set) -> float:
+    def _of(self, limit: float) -> Taken:
+        """At most n rows by their utility, none nearer to another than a squared distance."""
+        return self._independent.rows(limit, self._n)
+
+    def _worth(self, some: Taken) -> float:
         """f; a single row has no distance, which is the same for all of them."""
         distance = math.sqrt(some.least) if math.isfinite(some.least) else 0.0
         return float(self._values[some.places].sum()) + self._weight * distance
@@ -181,7 +156,7 @@ class _Gist:
                 tried *= step
         return limits
 
-    def _apart(self) -> _Set:
+    def _apart(self) -> Taken:
         """A pair that is far apart, or the rows given, and the farthest rows from them."""
         state = Farthest(Held(self._pool.vectors), self._engine)
         places = np.empty(self._n, np.int64)
@@ -195,7 +170,7 @@ class _Gist:
                 row, far = state.farthest()
             places[index], squared[index] = row[0], far[0]
             state.add(row, self._pool.vectors[row])
-        return _Set(places, squared)
+        return Taken(places, squared)
 
     def _end(self) -> int:
         """The farthest row from that farthest from the first: about one end of the diameter."""
@@ -204,92 +179,3 @@ class _Gist:
         for _ in range(2):
             end = int(squared_distances(vectors, vectors[end : end + 1], first).argmax())
         return end
-
-    def _independent(self, limit: float) -> _Set:
-        """Rows in the order of their utility, none nearer to another than a squared distance."""
-        taken = _Taken(self._projection)
-        places: list[int] = []
-        squared: list[float] = []
-        for start in range(0, len(self._order), _BLOCK):
-            block = np.arange(start, min(start + _BLOCK, len(self._order)))
-            far = self._to_given[block] >= limit
-            if taken.count and limit > 0.0:
-                near, _, _ = closer(
-                    self._vectors[block],
-                    taken.centers,
-                    np.full(len(block), limit),
-                    self._heads[block],
-                )
-                far[near] = False
-            left = block[far]
-            for begin in range(0, len(left), _TILE):
-                tile = left[begin : begin + _TILE]
-                found, distances = self._of_tile(tile, taken, limit, self._n - len(places))
-                taken.add(self._vectors[found])
-                places += found.tolist()
-                squared += distances
-                if len(places) == self._n:
-                    return _Set(self._order[places], np.array(squared))
-        return _Set(self._order[places], np.array(squared))
-
-    def _of_tile(
-        self, tile: NDArray[np.int64], taken: _Taken, limit: float, most: int
-    ) -> tuple[NDArray[np.int64], list[float]]:
-        """Rows of a tile that are far enough from those taken, and from each other."""
-        vectors = self._vectors[tile]
-        before = np.minimum(self._nearest(tile, taken), self._to_given[tile])
-        one, other = np.tril_indices(len(tile), -1)
-        between = np.empty((len(tile), len(tile)))
-        between[one, other] = squared_distances(vectors[one], vectors, other.astype(np.int32))
-        found: list[int] = []
-        squared: list[float] = []
-        for place in range(len(tile)):
-            least = min(before[place], between[place, found].min(initial=np.inf))
-            if least >= limit and len(found) < most:
-                found.append(place)
-                squared.append(float(least))
-        return tile[found], squared
-
-    def _nearest(self, rows: NDArray[np.int64], taken: _Taken) -> NDArray[np.float64]:
-        """Squared distances of rows, by place in the order, to the nearest of those taken."""
-        squared = np.full(len(rows), np.inf)
-        if taken.count:
-            near, _, found = closer(self._vectors[rows], taken.centers, squared, self._heads[rows])
-            squared[near] = found
-        return squared
-
-
-class _Taken:
-    """Rows to compare with, a few added at a time.
-
-    Parameters
-    ----------
-    projection : Projection
-        What all rows are projected with.
-    """
-
-    def __init__(self, projection: Projection) -> None:
-        self._projection = projection
-        self._points = np.empty((0, projection.dim), np.float32)
-        self._weights = np.empty((projection.width, 0), np.float32)
-        self._reach = 0.0
-        self.count = 0
-
-    def add(self, vectors: NDArray[np.float32]) -> None:
-        """Add rows."""
-        stop = self.count + len(vectors)
-        if stop > len(self._points):
-            room = max(stop, 2 * self.count, _BLOCK) - self.count
-            self._points = np.pad(self._points[: self.count], ((0, room), (0, 0)))
-            self._weights = np.pad(self._weights[:, : self.count], ((0, 0), (0, room)))
-        weights, reach = self._projection.centers(vectors)
-        self._points[self.count : stop] = vectors
-        self._weights[:, self.count : stop] = weights
-        self._reach = max(self._reach, reach)
-        self.count = stop
-
-    @property
-    def centers(self) -> Centers:
-        """All of them, prepared for a search."""
-        points, weights = self._points[: self.count], self._weights[:, : self.count]
-        return Centers(points, self._projection, weights, self._reach)

@@ -34,7 +34,7 @@ from coresift.core.size import Size
 from coresift.core.smallest import Keys, SmallestPerGroup, ranks
 from coresift.io.vectors import Vectors
 from coresift.selection.base import Context, Data
-from coresift.selection.columns import Block
+from coresift.selection.columns import Block, Column
 from coresift.selection.cover import ROW_BYTES, cover
 from coresift.selection.params.probability_coverage import ProbabilityCoverageParams
 from coresift.selection.strata import count_strata
@@ -61,13 +61,14 @@ def select(
             "--metric cosine scales vectors, and probabilities are compared as they are",
             hint="leave --metric out",
         )
+    label = None if params.label is None else data.column(params.label, "--label")
     points = data.points(context, reserve=ROW_BYTES * data.rows)
     given = data.given(params.given, points.kept)
     n = size.resolve(points.count - len(given))
     shots = 0 if len(given) else int(params.shots)
-    drawn = _checked(data, points, 0 if params.label else shots, context)
-    if params.label:
-        drawn = _by_label(data, params.label, shots, context.seed)
+    drawn = _checked(data, points, 0 if label else shots, context)
+    if label:
+        drawn = _by_label(data, label, shots, context.seed)
     classes, keys, rows = drawn
     start = rows[np.lexsort((rows, keys, ranks(classes)))][:n]
     found = cover(points, given, start, n, context)
@@ -120,13 +121,12 @@ def _no_probabilities(data: Data, row: int, vector: NDArray[np.float32]) -> Inpu
     )
 
 
-def _by_label(data: Data, label: str, shots: int, seed: int) -> Drawn:
+def _by_label(data: Data, label: Column, shots: int, seed: int) -> Drawn:
     """Rows drawn from each class of a column."""
-    columns = (data.column(label, "--label"),)
-    strata = count_strata(data, columns, "--label", _labelled)
+    strata = count_strata(data, (label,), "--label", _labelled)
     if not len(strata.count):
         raise InputError(
-            f"--label {label!r}: no row has a value",
+            f"--label {label.text!r}: no row has a value",
             hint="name a column that holds classes, or leave --label out",
         )
     limits = np.full(len(strata.count), shots, np.int64)
@@ -138,7 +138,7 @@ def _by_label(data: Data, label: str, shots: int, seed: int) -> Drawn:
         return smallest.result()
 
     smallest = SmallestPerGroup(limits)
-    for drawn in data.map(task, columns, "draw"):
+    for drawn in data.map(task, (label,), "draw"):
         smallest.add(*drawn)
     return smallest.result()
 
