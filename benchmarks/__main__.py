@@ -5,7 +5,9 @@ from __future__ import annotations
 from benchmarks import (
     cluster,
     dedup,
+    k_center,
     longtail,
+    max_min,
     memory,
     scale,
     seeding,
@@ -25,6 +27,8 @@ for module in (
     longtail,
     seeding,
     dedup,
+    k_center,
+    max_min,
     scale,
 ):
     module.main()
