@@ -9,11 +9,11 @@ from coresift.core import randomness
 from coresift.core.selection import Selection
 from coresift.io.vectors import Vectors
 from coresift.selection.base import Context
+from coresift.selection.farthest import ROW_BYTES as FARTHEST_ROW_BYTES
 from coresift.selection.farthest import Farthest
-from coresift.selection.represent import represented
 
-# of a row: its squared distance, and its number while candidates are found
-ROW_BYTES = 24
+# of a row: what is kept, and its number and distance while candidates are found
+ROW_BYTES = FARTHEST_ROW_BYTES + 16
 # rows among which one is drawn, of each row that may be left out
 _CANDIDATES = 2
 # of the chosen vectors, while all rows are compared with them
@@ -71,18 +71,15 @@ def cover(
             vectors[index] = state.vectors(row)[0]
             state.add(row, vectors[index : index + 1])
             stage.advance(1)
-    every = np.concatenate([picked, given])
-    everything = np.concatenate([vectors, held])
-    weight, radius = represented(
-        points, every, everything, context.engine, context.progress, outliers
-    )
+    found = state.assigned(context.progress, outliers)
+    weight = found.weight[len(given) :]
     order = np.argsort(picked)
     notes = []
     if points.dropped:
         notes.append(f"{points.dropped:,} rows were left out, their vectors being invalid")
     if len(given):
         notes.append(f"{len(given):,} rows were given, and are not among those chosen")
-    resolved: dict[str, float | int | str] = {"radius": radius}
+    resolved: dict[str, float | int | str] = {"radius": found.radius}
     if outliers:
         resolved["outliers"] = outliers
     return Selection(

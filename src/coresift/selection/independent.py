@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coresift.clustering.centers import Centers
 from coresift.clustering.distances import squared_distances
 from coresift.clustering.nearest import closer
 from coresift.clustering.projection import Projection
+from coresift.selection.growing import Growing
 
 # rows that are compared with all those taken at a time, and then with each other
 _BLOCK = 512
@@ -61,7 +61,7 @@ class Independent:
         self._vectors = vectors[order]
         self._projection = Projection(vectors.mean(axis=0, dtype=np.float64).astype(np.float32))
         self._heads = self._projection.rows(self._vectors)
-        held = _Grown(self._projection)
+        held = Growing(self._projection)
         held.add(given)
         self._to_given = self._nearest(np.arange(len(order)), held)
 
@@ -75,7 +75,7 @@ class Independent:
         most : int
             How many rows at most.
         """
-        taken = _Grown(self._projection)
+        taken = Growing(self._projection)
         places: list[int] = []
         squared: list[float] = []
         for start in range(0, len(self._order), _BLOCK):
@@ -84,7 +84,7 @@ class Independent:
             if taken.count and limit > 0.0:
                 near, _, _ = closer(
                     self._vectors[block],
-                    taken.centers,
+                    taken.since(0),
                     np.full(len(block), limit),
                     self._heads[block],
                 )
@@ -101,7 +101,7 @@ class Independent:
         return Taken(self._order[places], np.array(squared))
 
     def _of_tile(
-        self, tile: NDArray[np.int64], taken: _Grown, limit: float, most: int
+        self, tile: NDArray[np.int64], taken: Growing, limit: float, most: int
     ) -> tuple[NDArray[np.int64], list[float]]:
         """Rows of a tile that are far enough from those taken, and from each other."""
         vectors = self._vectors[tile]
@@ -118,46 +118,10 @@ class Independent:
                 squared.append(float(least))
         return tile[found], squared
 
-    def _nearest(self, rows: NDArray[np.int64], taken: _Grown) -> NDArray[np.float64]:
+    def _nearest(self, rows: NDArray[np.int64], taken: Growing) -> NDArray[np.float64]:
         """Squared distances of rows, by place in the order, to the nearest of those taken."""
         squared = np.full(len(rows), np.inf)
         if taken.count:
-            near, _, found = closer(self._vectors[rows], taken.centers, squared, self._heads[rows])
+            near, _, found = closer(self._vectors[rows], taken.since(0), squared, self._heads[rows])
             squared[near] = found
         return squared
-
-
-class _Grown:
-    """Rows to compare with, a few added at a time.
-
-    Parameters
-    ----------
-    projection : Projection
-        What all rows are projected with.
-    """
-
-    def __init__(self, projection: Projection) -> None:
-        self._projection = projection
-        self._points = np.empty((0, projection.dim), np.float32)
-        self._weights = np.empty((projection.width, 0), np.float32)
-        self._reach = 0.0
-        self.count = 0
-
-    def add(self, vectors: NDArray[np.float32]) -> None:
-        """Add rows."""
-        stop = self.count + len(vectors)
-        if stop > len(self._points):
-            room = max(stop, 2 * self.count, _BLOCK) - self.count
-            self._points = np.pad(self._points[: self.count], ((0, room), (0, 0)))
-            self._weights = np.pad(self._weights[:, : self.count], ((0, 0), (0, room)))
-        weights, reach = self._projection.centers(vectors)
-        self._points[self.count : stop] = vectors
-        self._weights[:, self.count : stop] = weights
-        self._reach = max(self._reach, reach)
-        self.count = stop
-
-    @property
-    def centers(self) -> Centers:
-        """All of them, prepared for a search."""
-        points, weights = self._points[: self.count], self._weights[:, : self.count]
-        return Centers(points, self._projection, weights, self._reach)

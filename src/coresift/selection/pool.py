@@ -158,12 +158,12 @@ def select_from_pools(
             how += f", and then from {work.candidates:,} candidates of these"
         notes.append(how)
     if chosen.mass is None:
-        every = np.concatenate([chosen.rows, given])
+        every = np.concatenate([given, chosen.rows])
         vectors = points.take(np.sort(every))[np.argsort(np.argsort(every))]
         mass, resolved["radius"] = represented(
             points, every, vectors, context.engine, context.progress
         )
-        chosen = replace(chosen, mass=mass[:n])
+        chosen = replace(chosen, mass=mass[len(given) :])
     assert chosen.mass is not None
     order = np.argsort(chosen.rows)
     return Selection(
