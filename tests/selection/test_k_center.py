@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,11 @@ from numpy.typing import NDArray
 
 from coresift.api.select import select
 from coresift.core.errors import InputError, MismatchError, ParameterError
-from coresift.core.memory import current_rss
+from coresift.core.memory import Budget, current_rss
 from coresift.core.selection import Selection
+from coresift.io.dump import InputOptions
 from coresift.selection import farthest as farthest_module
-from tests.data import digits, digits_dump, vector_table, write_dump
+from tests.data import digits, digits_dump, gaussians, vector_table, write_dump
 from tests.selection.choosing import choose
 
 
@@ -26,6 +28,12 @@ def distances(rows: NDArray[np.float32]) -> NDArray[np.float64]:
     """All distances, float64."""
     wide = rows.astype(np.float64)
     return np.sqrt([np.square(wide - row).sum(axis=1) for row in wide])
+
+
+@cache
+def digit_distances() -> NDArray[np.float64]:
+    """Those of all digits."""
+    return distances(digits()[0])
 
 
 def plain(far: NDArray[np.float64], chosen: list[int], count: int) -> list[int]:
@@ -45,12 +53,12 @@ def order(found: Selection) -> list[int]:
     return picks
 
 
-@pytest.mark.parametrize("pool", [1, 20, 10_000])
+@pytest.mark.parametrize("pool", [5, 20, 10_000])
 def test_as_the_plain_greedy(pool: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(farthest_module, "_POOL_BYTES", 0)
     monkeypatch.setattr(farthest_module, "_LEAST_POOL", pool)
     dump = digits_dump(tmp_path / "emb", files=2)
-    far = distances(digits()[0])
+    far = digit_distances()
     found = choose("k-center", dump, 120)
     picks = order(found)
     assert picks[1:] == plain(far, picks[:1], 119)
@@ -100,7 +108,7 @@ def test_given_rows_are_covered_and_not_chosen(tmp_path: Path) -> None:
     select("random", dump, size=40, output=tmp_path / "labelled.parquet")
     held = pq.read_table(tmp_path / "labelled.parquet")["row"].to_pylist()
     found = choose("k-center", dump, 30, {"given": str(tmp_path / "labelled.parquet")})
-    far = distances(digits()[0])
+    far = digit_distances()
     assert order(found) == plain(far, held, 30)
     # of two as near, one that was given, or else the one that was picked first
     owner = far[:, [*held, *order(found)]].argmin(axis=1)
@@ -115,7 +123,7 @@ def test_given_rows_may_be_any_table(tmp_path: Path) -> None:
     for name, rows in (("good", [5, 3]), ("twice", [3, 3]), ("outside", [1797])):
         pq.write_table(pa.table({"row": rows}), tmp_path / f"{name}.parquet")
     picks = order(choose("k-center", dump, 5, {"given": str(tmp_path / "good.parquet")}))
-    assert picks == plain(distances(digits()[0]), [3, 5], 5)
+    assert picks == plain(digit_distances(), [3, 5], 5)
     for name, message in (
         ("twice", "row 3 stands more than once"),
         ("outside", "row 1797 is not one of the 1,797 rows"),
@@ -150,6 +158,32 @@ def test_outliers_are_left_out(tmp_path: Path) -> None:
         assert found.resolved["radius"] == pytest.approx(far[-9])
         assert far[-9] < 5.0
     assert len({tuple(found.rows) for found in robust}) > 1
+
+
+@pytest.mark.parametrize("pool", [3, 30, 500])
+@pytest.mark.parametrize("held", [True, False])
+def test_rows_wait_and_are_counted(
+    pool: int, held: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(farthest_module, "_POOL_BYTES", 0)
+    monkeypatch.setattr(farthest_module, "_LEAST_POOL", pool)
+    monkeypatch.setattr(farthest_module, "_TOGETHER", 7)
+    monkeypatch.setattr(Budget, "left", lambda self: 1 << 30 if held else 24_000)
+    rows = np.repeat(gaussians(250, 4, 30), 2, axis=0)
+    kept = np.arange(500) % 11 != 3
+    rows[~kept] = np.nan
+    dump = write_dump(tmp_path / "emb", vector_table(rows), files=3, row_group_size=40)
+    found = choose("k-center", dump, 200, options=InputOptions(invalid="drop"))
+    places = np.flatnonzero(kept)
+    far = distances(rows[kept])
+    picks = np.searchsorted(places, order(found)).tolist()
+    assert picks[1:] == plain(far, picks[:1], 199)
+    owner = far[:, picks].argmin(axis=1)
+    owner[picks] = np.arange(200)
+    counts = np.bincount(owner, minlength=200)
+    assert found.rank is not None
+    assert found.weight[np.argsort(found.rank)].tolist() == counts.tolist()
+    assert found.resolved["radius"] == pytest.approx(far[:, picks].min(axis=1).max())
 
 
 def test_memory_and_scratch_leave_no_trace(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from coresift.selection.max_min import _Gist
 from coresift.selection.pool import Pool
 from tests.data import digits, digits_dump, gaussians, vector_table, write_dump
 from tests.selection.choosing import choose
-from tests.selection.test_k_center import distances, order
+from tests.selection.test_k_center import digit_distances, distances, order
 
 
 def pool_of(rows: NDArray[np.float32], values: NDArray[np.float64] | None, held: int = 0) -> Pool:
@@ -157,7 +157,7 @@ def test_as_the_plain_algorithm(
 
 def test_what_a_selection_tells(tmp_path: Path) -> None:
     source = digits_dump(tmp_path / "emb", files=2)
-    far = distances(digits()[0])
+    far = digit_distances()
     alone = choose("max-min", source, 40)
     assert alone.resolved["distance"] == pytest.approx(least(far, alone.rows.tolist(), []))
     assert "utility" not in alone.resolved

@@ -16,8 +16,8 @@ from coresift.selection.farthest import Farthest
 ROW_BYTES = FARTHEST_ROW_BYTES + 16
 # rows among which one is drawn, of each row that may be left out
 _CANDIDATES = 2
-# of the chosen vectors, while all rows are compared with them
-_CHOSEN_COPIES = 4
+# of the chosen vectors, while room is made to compare all rows with more of them
+_CHOSEN_COPIES = 6
 
 
 def cover(

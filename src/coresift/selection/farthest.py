@@ -268,8 +268,8 @@ class Farthest:
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int32]]:
         """Ids, squared distances and nearest chosen ones of a run.
 
-        Rows whose squared distance is below ``least`` may be farther than that from what they
-        were not compared with; those that were chosen have a negative one.
+        Where a squared distance is below ``least``, that is all that is certain of it. Rows that
+        were chosen have a negative one.
         """
         rows, block = self._points.read(*run)
         squared = self._squared.read(*run)[:, 0].copy()
