@@ -9,7 +9,7 @@ p a model's probabilities of the classes, and x* is one of L from then on. L is 
 of rows drawn uniformly from each class (one, or ``shots``), and later what was labelled in the
 rounds before: ``--given``.
 
-From the paper and its published code are the distance, the order, ties to the first row, and the
+From the published code are the distance, the order, ties to the first row, and the
 start by the classes of ``--label``. Decided here: by default the start is drawn by the class of
 largest probability (the first of equals), since labels are what is to be had; the rows of the
 start are among the n; if they are more than n, classes are drawn, and a class has no second row
