@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks import data
 from benchmarks.harness import compare, coresift, measure, options, ratios, side, spread, table
+from benchmarks.sides.loading import load
 
 
 def one(dump: Path, n: int, repeats: int) -> list[str]:
@@ -28,9 +29,20 @@ def one(dump: Path, n: int, repeats: int) -> list[str]:
     plain = side("plain_greedy", dump, n, first, work / "plain.npy")
     found = compare({"coresift": ours, "numpy": lambda: plain}, repeats)
     mine, theirs = ([run.seconds for run in found[name]] for name in found)
-    same = int(np.argmin(np.append(_picks(target) == np.load(work / "plain.npy"), False)))
+    picks = _picks(target), np.load(work / "plain.npy")
     shutil.rmtree(work)
-    return [dump.name, f"{n:,}", spread(mine), spread(theirs), ratios(mine, theirs), f"{same:,}"]
+    same = int(np.argmin(np.append(picks[0] == picks[1], False)))
+    farther = "" if same == n else _farther(dump, picks[0][:same], picks[0][same], picks[1][same])
+    times = spread(mine), spread(theirs), ratios(mine, theirs)
+    return [dump.name, f"{n:,}", *times, f"{same:,}", farther]
+
+
+def _farther(dump: Path, before: NDArray[np.int64], ours: int, theirs: int) -> str:
+    """Whose row is farther from those before, in float64."""
+    rows = load(str(dump)).astype(np.float64)
+    far = [np.square(rows[before] - rows[row]).sum(axis=1).min() for row in (ours, theirs)]
+    whose = "coresift" if far[0] >= far[1] else "NumPy"
+    return f"{whose}, by {abs(far[0] / far[1] - 1.0):.0e} of the square"
 
 
 def _picks(path: Path) -> NDArray[np.int64]:
@@ -47,6 +59,7 @@ def main() -> None:
     else:
         rows = [one(dump, 1000, asked.repeats) for dump in (data.mixture(), data.fashion())]
     head = ["data", "n", "coresift s", "NumPy s", "time ratio", "same picks from the first"]
+    head.append("then farther in float64")
     table("Greedy k-center", head, rows, keep=not asked.quick)
 
 

@@ -157,8 +157,9 @@ def test_methods_are_a_list(work: Path) -> None:
     done = coresift("methods", "--json", cwd=work)
     methods = json.loads(done.out)
     assert [method["name"] for method in methods] == [
-        *("balanced", "dedup", "facility-location", "k-center", "prototypes", "random"),
-        *("semantic-compression", "sensitivity", "top-k"),
+        *("balanced", "dedup", "facility-location", "k-center", "max-min"),
+        *("probability-coverage", "prototypes", "random", "semantic-compression"),
+        *("sensitivity", "top-k"),
     ]
     for method in methods:
         assert method.keys() == {"name", "summary", "paper", "needs", "streaming"}

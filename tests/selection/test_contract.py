@@ -36,11 +36,23 @@ def _vectors(invalid: bool) -> NDArray[np.float32]:
     return vectors
 
 
-def _dump(folder: Path, *, files: int = 1, groups: int = 100, invalid: bool = False) -> Path:
-    values = np.random.default_rng(5).permutation(ROWS) / 3.0
-    table = vector_table(
-        _vectors(invalid), id=np.arange(ROWS), value=values, label=np.arange(ROWS) % 4
-    )
+def _dump(
+    folder: Path,
+    *,
+    files: int = 1,
+    groups: int = 100,
+    invalid: bool = False,
+    vectors: NDArray[np.float32] | None = None,
+    method: Method | None = None,
+) -> Path:
+    if vectors is None:
+        vectors = _vectors(invalid)
+    if method is not None and "probabilities" in method.needs:
+        odds = np.exp(vectors / max(20.0, float(np.nanmax(np.abs(vectors))) / 10.0))
+        vectors = odds / odds.sum(axis=1, keepdims=True)
+    values = np.random.default_rng(5).permutation(len(vectors)) / 3.0
+    ids = np.arange(len(vectors))
+    table = vector_table(vectors, id=ids, value=values, label=ids % 4)
     return write_dump(folder / "dump", table, files=files, row_group_size=groups)
 
 
@@ -57,20 +69,25 @@ def _choose(
     seed: int = 0,
     threads: int = 2,
     engine: Engine | None = None,
+    vectors: NDArray[np.float32] | None = None,
+    centroids: NDArray[np.float32] | None = None,
+    more: dict[str, object] | None = None,
 ) -> Selection:
-    source = _dump(folder, files=files, groups=groups, invalid=invalid)
-    params: dict[str, object] = {}
+    source = _dump(
+        folder, files=files, groups=groups, invalid=invalid, vectors=vectors, method=method
+    )
+    params: dict[str, object] = dict(more or {})
     clustering = None
     wanted: str | int | None = size
     if "score" in method.needs:
         params["score"] = "value"
     if method.size == "none":
         params["target"], wanted = str(size), None
-    if "clustering" in method.needs:
+    if "clustering" in method.needs or centroids is not None:
         clustering = write_clustering(
             folder / "clustering",
             source,
-            gaussians(9, 4, 9),
+            gaussians(9, 4, 9) if centroids is None else centroids,
             kept=kept,
             options=options,
             group_rows=groups,
@@ -184,7 +201,7 @@ def test_more_than_there_is(method: Method, tmp_path: Path) -> None:
     "method", [m for m in METHODS.values() if m.size != "none"], ids=lambda m: m.name
 )
 def test_no_size(method: Method, tmp_path: Path) -> None:
-    source = _dump(tmp_path)
+    source = _dump(tmp_path, method=method)
     clustering = write_clustering(tmp_path / "clustering", source, gaussians(9, 4, 9))
     params = {"score": "value"} if "score" in method.needs else {}
     with pytest.raises(ParameterError, match=f"^{method.name} needs a size"):

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from coresift.core.errors import InputError, ParameterError
+from coresift.core.errors import ParameterError
 from coresift.core.index import Index
 from coresift.core.selection import Dropped, Selection
 from coresift.core.size import Size
@@ -24,13 +24,13 @@ from coresift.io.store import GrowingStore
 from coresift.selection import against
 from coresift.selection.base import Context, Data
 from coresift.selection.closeness import Radius
-from coresift.selection.columns import Block, as_numbers
 from coresift.selection.joins import plural
 from coresift.selection.layout import Layout
 from coresift.selection.linkage import Components, Greedy, Linkage, SemDeDup
 from coresift.selection.params.dedup import DedupParams
 from coresift.selection.reach import Clusters, Search
 from coresift.selection.recall import Recall
+from coresift.selection.scores import Scores
 from coresift.selection.space import Space, closeness_between
 from coresift.selection.threshold import Linked, floors, leaving
 
@@ -124,7 +124,7 @@ class _Order:
             return cls(dense[layout.rows], layout.place[there])
         key: NDArray[np.floating]
         if params.score is not None:
-            key = -_scores(data, params.score, layout.rows)
+            key = -Scores(data, params.score, "--keep best:").of(layout.rows)
         elif layout.distance is None:
             raise ParameterError(
                 f"--keep {params.keep} is about centroids, and there are none",
@@ -136,28 +136,6 @@ class _Order:
         rank = np.empty(layout.count, kind)
         rank[position] = np.arange(layout.count, dtype=kind)
         return cls(rank, position)
-
-
-def _scores(data: Data, text: str, rows: Index) -> NDArray[np.float64]:
-    """Score of each of some rows, by position."""
-    column = data.column(text, "--keep best:")
-    scores = np.full(data.rows, np.nan)
-
-    def task(blocks: Iterator[Block]) -> None:
-        for block in blocks:
-            scores[block.rows] = as_numbers(block.values[0], f"--keep best:{text}")
-
-    for _ in data.map(task, (column,), "score", everything=True):
-        pass
-    found = scores[rows]
-    none = rows[np.isnan(found)]
-    if len(none):
-        row = int(none.min())
-        raise InputError(
-            f"{data.locate(row)} (row {row}): --keep best:{text} is null or not a number",
-            hint="each row needs a score; leave such rows out with --where",
-        )
-    return found
 
 
 class _Work:

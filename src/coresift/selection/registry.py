@@ -13,6 +13,8 @@ from coresift.selection.params.balanced import BalancedParams
 from coresift.selection.params.dedup import DedupParams
 from coresift.selection.params.facility_location import FacilityLocationParams
 from coresift.selection.params.k_center import KCenterParams
+from coresift.selection.params.max_min import MaxMinParams
+from coresift.selection.params.probability_coverage import ProbabilityCoverageParams
 from coresift.selection.params.prototypes import PrototypesParams
 from coresift.selection.params.random import RandomParams
 from coresift.selection.params.semantic_compression import SemanticCompressionParams
@@ -36,7 +38,7 @@ class Method:
     paper : str
         Where it comes from; empty when it needs no reference.
     needs : tuple of str
-        What the user must bring beside the dump: ``clustering``, ``score``.
+        What the user must bring: ``clustering``, ``score``, ``probabilities`` (as the vectors).
     streaming : bool
         Whether it works at any number of rows within the memory budget.
     params : type
@@ -141,6 +143,32 @@ METHODS: dict[str, Method] = {
             streaming=True,
             params=KCenterParams,
             loader="coresift.selection.k_center:select",
+            adds=("row", "weight", "score", "rank"),
+        ),
+        Method(
+            name="max-min",
+            summary="GIST: rows of high utility, or any, whose least distance from each other is "
+            "large.",
+            paper="Fahrbach et al., GIST: Greedy Independent Set Thresholding for Max-Min "
+            "Diversification with Submodular Utility, NeurIPS 2025",
+            needs=(),
+            streaming=True,
+            params=MaxMinParams,
+            loader="coresift.selection.max_min:select",
+            adds=("row", "weight", "score", "rank"),
+            takes=("clustering",),
+            random=False,
+        ),
+        Method(
+            name="probability-coverage",
+            summary="PCoreSet: k-center in the space of predicted probabilities, from a few rows "
+            "of each class.",
+            paper="Kang et al., PCoreSet: Effective Active Learning through Knowledge Distillation "
+            "from Vision-Language Models, 2025",
+            needs=("probabilities",),
+            streaming=True,
+            params=ProbabilityCoverageParams,
+            loader="coresift.selection.probability_coverage:select",
             adds=("row", "weight", "score", "rank"),
         ),
         Method(

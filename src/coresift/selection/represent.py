@@ -47,7 +47,8 @@ def represented(
     radius : float
         Largest distance of a row from its nearest chosen one.
     """
-    centers = Centers.prepare(vectors, engine=engine)
+    distinct = _distinct(vectors)
+    centers = Centers.prepare(vectors[distinct], engine=engine)
     order = np.argsort(rows)
     ascending = rows[order]
     weight = np.zeros(len(rows))
@@ -57,7 +58,7 @@ def represented(
         run: tuple[int, int],
     ) -> tuple[NDArray[np.floating | np.integer], NDArray[np.float64], NDArray[np.int64]]:
         ids, block = points.read(*run)
-        labels = nearest(block, centers)
+        labels = distinct[nearest(block, centers)]
         # of equal rows each that was chosen stands for itself
         low, high = np.searchsorted(ascending, [ids[0], ids[-1] + 1] if len(ids) else [0, 0])
         labels[np.searchsorted(ids, ascending[low:high])] = order[low:high]
@@ -74,3 +75,9 @@ def represented(
             stage.advance(stop - start)
     keys, _ = farthest.result()
     return weight, float(np.sqrt(-float(keys[-1])))
+
+
+def _distinct(vectors: NDArray[np.float32]) -> NDArray[np.int32]:
+    """The first of each set of equal rows, ascending: a search would measure all of a set."""
+    lines = np.ascontiguousarray(vectors).view(np.dtype((np.void, vectors.strides[0])))
+    return np.sort(np.unique(lines[:, 0], return_index=True)[1]).astype(np.int32)
