@@ -10,6 +10,8 @@ Coreset Construction", ESA 2019.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,11 +31,18 @@ _ROW_BYTES = 24
 _CANDIDATES = 2
 
 
-def select(data: Data, size: Size | None, params: KCenterParams, context: Context) -> Selection:
+def select(
+    data: Data,
+    size: Size | None,
+    params: KCenterParams,
+    context: Context,
+    weigh: Callable[[NDArray[np.int64]], NDArray[np.float64]] | None = None,
+) -> Selection:
     """Choose rows so that no row is far from all of them.
 
     ``score`` is the distance of a row from those chosen before it (of the first, when nothing is
-    given, infinite), ``rank`` the order, ``weight`` how many rows have it as their nearest.
+    given, infinite), ``rank`` the order, ``weight`` how many rows have it as their nearest, each
+    counted by ``weigh`` where that is given.
     """
     if size is None:
         raise ParameterError("k-center needs a size", hint="give -n 5000 or -n 10%")
@@ -66,7 +75,7 @@ def select(data: Data, size: Size | None, params: KCenterParams, context: Contex
     every = np.concatenate([picked, given])
     everything = np.concatenate([vectors, held])
     weight, radius = represented(
-        points, every, everything, context.engine, context.progress, outliers
+        points, every, everything, context.engine, context.progress, outliers, weigh
     )
     order = np.argsort(picked)
     notes = []
