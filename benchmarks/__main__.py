@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmarks import (
     cluster,
+    coresets,
     dedup,
     longtail,
     memory,
@@ -22,6 +23,7 @@ for module in (
     time_to_cost,
     memory,
     variance,
+    coresets,
     longtail,
     seeding,
     dedup,

@@ -143,7 +143,8 @@ def _drawn(
         if len(drawn.rows) < n:
             notes = (f"{n:,} draws gave {len(drawn.rows):,} distinct rows",)
     else:
-        context.budget.require(8 * line.strata, f"{line.strata:,} rings of clusters")
+        if line.strata > _STRATA:
+            context.budget.require(8 * line.strata, f"{line.strata:,} rings of clusters")
         masses, strata = _shuffled(line, context.seed)
         drawn = draw_distinct(masses, n, generator, strata)
     weight = drawn.weight
