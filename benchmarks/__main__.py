@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmarks import (
     cluster,
+    coresets,
     dedup,
     facility_location,
     k_center,
@@ -28,6 +29,7 @@ for module in (
     time_to_cost,
     memory,
     variance,
+    coresets,
     longtail,
     seeding,
     dedup,

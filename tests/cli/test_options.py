@@ -157,7 +157,7 @@ def test_methods_are_a_list(work: Path) -> None:
     done = coresift("methods", "--json", cwd=work)
     methods = json.loads(done.out)
     assert [method["name"] for method in methods] == [
-        *("balanced", "dedup", "facility-location", "k-center", "max-min"),
+        *("balanced", "coreset", "dedup", "facility-location", "k-center", "max-min"),
         *("probability-coverage", "prototypes", "random", "semantic-compression"),
         *("sensitivity", "top-k"),
     ]

@@ -187,3 +187,32 @@ def test_certain_rows_weigh_one(outliers: int) -> None:
     assert drawn.certain == outliers
     assert drawn.rows[:outliers].tolist() == list(range(outliers))
     assert (drawn.weight[:outliers] == 1.0).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    mass=st.lists(st.floats(0.01, 50.0), min_size=4, max_size=40),
+    cuts=st.lists(st.integers(0, 40), max_size=4),
+    seed=st.integers(0, 1000),
+)
+def test_strata_lie_one_after_the_other(mass: list[float], cuts: list[int], seed: int) -> None:
+    """As if the rows had come in that order, however they come."""
+    masses = np.array(mass)
+    count = len(masses)
+    stratum = generator(seed, "strata").integers(0, 3, count)
+    order = np.lexsort((np.arange(count), stratum))
+    n = 1 + count // 3
+    sorted_rows = MassBlock(np.arange(count), masses[order], np.zeros(count, np.int32))
+    expected = draw_distinct(lambda: iter([sorted_rows]), n, generator(seed, "start"))
+    bounds = [0, *sorted(min(cut, count) for cut in cuts), count]
+
+    def streamed_blocks() -> Iterator[MassBlock]:
+        for low, high in pairwise(bounds):
+            rows = np.arange(low, high)
+            yield MassBlock(rows, masses[rows], np.zeros(len(rows), np.int32), stratum[rows])
+
+    found = draw_distinct(streamed_blocks, n, generator(seed, "start"), strata=3)
+    assert found.rows.tolist() == np.sort(order[expected.rows]).tolist()
+    np.testing.assert_array_equal(
+        found.expected, expected.expected[np.argsort(order[expected.rows])]
+    )

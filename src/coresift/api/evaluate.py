@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
-from coresift.api.reading import options_of, reading_difference, require_same_reading
+from coresift.api.reading import (
+    EVALUATION,
+    options_of,
+    read_otherwise,
+    require_same_reading,
+    selected_with,
+)
 from coresift.api.run import CommonOptions, Paths, Run
 from coresift.clustering.points import Points, Sample, sample_rows
 from coresift.clustering.saved import SavedClustering
-from coresift.core.errors import CoresiftError, MismatchError, ParameterError
+from coresift.core.errors import MismatchError, ParameterError
 from coresift.evaluation.base import Metric, Resources, RowSet, Values, summarise
+from coresift.evaluation.certificate import Certificate, certify
 from coresift.evaluation.cost import kmeans_cost_error
 from coresift.evaluation.coverage import coverage
 from coresift.evaluation.grouping import Grouping
@@ -21,16 +29,16 @@ from coresift.evaluation.mmd import Mmd, mmd
 from coresift.evaluation.probe import probe, training_bytes
 from coresift.evaluation.subset import SubsetFile
 from coresift.io.dump import Dump, InputOptions
-from coresift.io.provenance import Provenance
 from coresift.io.vectors import Vectors
 
-_WHAT = ("--full names", "this evaluation")
 # What a run of rows takes while it is worked on, by a worker.
 _RUN_BYTES = 64 << 20
 # Ids and keys of all rows while some are drawn, distances so far, classes.
 _ROW_BYTES = 36
 # Id and weight of a row of a set, and its share of the exact mmd.
 _SET_ROW_BYTES = 24
+_OBJECTIVES = ("kmeans", "kmedian")
+_CENTERS = 64
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,8 @@ class Evaluation:
         Rows that coverage was measured from.
     label : str or None
         The column of classes.
+    coreset : Certificate or None
+        The centers that costs were compared at, where that was asked for.
     notes : tuple of str
         What was sampled, skipped or replaced.
     seconds : dict of str to float
@@ -78,6 +88,7 @@ class Evaluation:
     mmd_bandwidth: float
     coverage_rows: int
     label: str | None
+    coreset: Certificate | None
     notes: tuple[str, ...]
     seconds: dict[str, float]
     peak_rss_bytes: int
@@ -95,6 +106,10 @@ def evaluate(
     label: str | None = None,
     repeats: int = 5,
     sample: int | None = None,
+    coreset: bool = False,
+    centers: int | None = None,
+    k: int | None = None,
+    objective: str | None = None,
     keep_scratch: bool = False,
     **common: Unpack[CommonOptions],
 ) -> Evaluation:
@@ -119,6 +134,15 @@ def evaluate(
         Uniform subsets to compare with.
     sample : int, optional
         Measure coverage from so many rows, drawn uniformly; from all by default.
+    coreset : bool
+        Look for the centers at which the weighted cost is farthest from that of all rows.
+    centers : int, optional
+        Sets of centers to look at for that, for the subset and for each uniform one; 64 by
+        default.
+    k : int, optional
+        Centers of a set; by default as many as the clustering has.
+    objective : {"kmeans", "kmedian"}, optional
+        What cost is; by default that which the subset was selected for, or else ``kmeans``.
     keep_scratch : bool
         Leave the decoded vectors in the scratch folder, for the next command on this dump.
     **common
@@ -133,9 +157,8 @@ def evaluate(
     CoresiftError
         When the run cannot go on.
     """
-    for name, value in (("--repeats", repeats), ("--sample", sample)):
-        if value is not None and value < 1:
-            raise ParameterError(f"{name} {value} is not at least 1")
+    _check({"--repeats": repeats, "--sample": sample})
+    _check({"--centers": centers, "-k": k, "--objective": objective}, coreset=coreset)
     with Run(full, common) as run:
         chosen = SubsetFile.open(os.fspath(subset))
         given = None if clusters is None else SavedClustering.open(Path(clusters))
@@ -144,16 +167,16 @@ def evaluate(
             chosen.provenance.require_input(
                 dump, chosen.path, "give --full the dump that the rows were selected from"
             )
-        notes = _read_otherwise(dump, chosen)
+        notes = read_otherwise(dump, chosen)
         if run.device == "cuda":
             notes.append("evaluate ran on the CPU: it has no work for --device cuda")
         if label is not None:
             check_label(dump, label)
         if given is not None:
-            require_same_reading(dump, given, *_WHAT)
+            require_same_reading(dump, given, *EVALUATION)
             clustering: SavedClustering | None = given
         else:
-            clustering = _selected_with(dump, chosen.provenance, notes)
+            clustering = selected_with(dump, chosen.provenance, notes)
         sets, vectors = _row_sets(
             run, dump, chosen, repeats, notes, probed=label is not None, keep=keep_scratch
         )
@@ -169,6 +192,19 @@ def evaluate(
             grouping = _grouping(vectors, sets, clustering, resources, notes, dump.options)
         with run.clock.stage("cost"):
             values.update(kmeans_cost_error(vectors, sets, grouping, resources))
+        certificate = None
+        if coreset:
+            with run.clock.stage("coreset"):
+                found, certificate = certify(
+                    vectors,
+                    sets,
+                    resources,
+                    k=len(grouping.size) if k is None else k,
+                    objective=objective or _objective(chosen),
+                    count=centers or _CENTERS,
+                    known=grouping.centroids,
+                )
+            values.update(found)
         with run.clock.stage("coverage"):
             targets = _targets(vectors, sample, resources, notes)
             values.update(coverage(vectors, targets, sets, resources))
@@ -191,41 +227,30 @@ def evaluate(
             mmd_bandwidth=discrepancy.bandwidth,
             coverage_rows=targets.count,
             label=label,
+            coreset=certificate,
             notes=tuple(notes),
             **run.report(),
         )
 
 
-def _read_otherwise(dump: Dump, chosen: SubsetFile) -> list[str]:
-    """Notes on how this evaluation reads otherwise than the selection did."""
-    if chosen.provenance is None:
-        notes = [f"{chosen.path} has no provenance: its rows are taken to be those of --full"]
-    else:
-        difference = reading_difference(dump, chosen.provenance.input_options())
-        notes = [] if difference is None else [f"the subset was selected with {difference}"]
-    if chosen.weight_column is None:
-        notes.append(f"{chosen.path} has no weights: each row stands for an equal share")
-    return notes
+def _check(options: Mapping[str, int | str | None], *, coreset: bool = True) -> None:
+    """Refuse options out of bounds, and those of a certificate that is not asked for."""
+    for name, value in options.items():
+        if value is not None and not coreset:
+            raise ParameterError(
+                f"{name} is about --coreset, which is missing", hint="add --coreset"
+            )
+        if isinstance(value, int) and value < 1:
+            raise ParameterError(f"{name} {value} is not at least 1")
+        if isinstance(value, str) and value not in _OBJECTIVES:
+            raise ParameterError(f"{name} {value!r} is not one of {', '.join(_OBJECTIVES)}")
 
 
-def _selected_with(
-    dump: Dump, provenance: Provenance | None, notes: list[str]
-) -> SavedClustering | None:
-    """The clustering that the subset was selected with, when it is there and fits."""
-    parent = None if provenance is None else provenance.parents.get("clustering")
-    if parent is None:
-        return None
-    path = parent["path"]
-    try:
-        found = SavedClustering.open(path)
-        if found.digest != parent["digest"]:
-            notes.append(f"{path}, which the subset was selected with, has changed since")
-            return None
-        require_same_reading(dump, found, *_WHAT)
-    except CoresiftError as error:
-        notes.append(f"the clustering that the subset was selected with is not used: {error}")
-        return None
-    return found
+def _objective(chosen: SubsetFile) -> str:
+    """What the subset was selected for, where it is a coreset."""
+    params = {} if chosen.provenance is None else chosen.provenance.params
+    found = str(params.get("objective"))
+    return found if found in _OBJECTIVES else "kmeans"
 
 
 def _row_sets(

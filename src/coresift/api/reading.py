@@ -7,9 +7,12 @@ from dataclasses import replace
 from coresift.api.run import Run
 from coresift.clustering.saved import SavedClustering
 from coresift.core.errors import CoresiftError, MismatchError
+from coresift.evaluation.subset import SubsetFile
 from coresift.io.dump import Dump, InputOptions
 from coresift.io.provenance import Provenance
 
+# what names the dump of an evaluation, and what it is, for messages
+EVALUATION = ("--full names", "this evaluation")
 INHERITED = ("embedding", "embedding_dtype", "where", "metric", "invalid")
 
 
@@ -74,3 +77,35 @@ def _embedding(dump: Dump, options: InputOptions) -> str | None:
         return Dump(dump.tables, options, dump.sidecar).embedding.name
     except CoresiftError:
         return None
+
+
+def read_otherwise(dump: Dump, chosen: SubsetFile) -> list[str]:
+    """Notes on how this evaluation reads otherwise than the selection did."""
+    if chosen.provenance is None:
+        notes = [f"{chosen.path} has no provenance: its rows are taken to be those of --full"]
+    else:
+        difference = reading_difference(dump, chosen.provenance.input_options())
+        notes = [] if difference is None else [f"the subset was selected with {difference}"]
+    if chosen.weight_column is None:
+        notes.append(f"{chosen.path} has no weights: each row stands for an equal share")
+    return notes
+
+
+def selected_with(
+    dump: Dump, provenance: Provenance | None, notes: list[str]
+) -> SavedClustering | None:
+    """The clustering that the subset was selected with, when it is there and fits."""
+    parent = None if provenance is None else provenance.parents.get("clustering")
+    if parent is None:
+        return None
+    path = parent["path"]
+    try:
+        found = SavedClustering.open(path)
+        if found.digest != parent["digest"]:
+            notes.append(f"{path}, which the subset was selected with, has changed since")
+            return None
+        require_same_reading(dump, found, *EVALUATION)
+    except CoresiftError as error:
+        notes.append(f"the clustering that the subset was selected with is not used: {error}")
+        return None
+    return found

@@ -75,6 +75,10 @@ def show_evaluation(facts: Mapping[str, Any]) -> None:
         rows.append([name, f"{metric['value']:.4g}", spread, metric["better"]])
     show_facts({"rows": f"{facts['rows_subset']:,} of {facts['rows_full']:,}"})
     show_table(["metric", "subset", "uniform", "better"], rows)
+    if facts["coreset"] is not None:
+        found = facts["coreset"]
+        kinds = {f"worst at {kind}": f"{value:+.3g}" for kind, value in found["worst"].items()}
+        show_facts({"center sets": found["center_sets"], "k": found["k"], **kinds})
     show_facts({}, facts.get("notes", ()))
 
 

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coresift.clustering.distances import squared_distances
+from coresift.clustering.mean import mean_of
 from coresift.clustering.plusplus import thin
 from coresift.clustering.points import Points, sample_rows
 from coresift.clustering.projection import Projection
 from coresift.clustering.proposals import Proposals, distances, vectors_of
 from coresift.core import randomness
-from coresift.core.exact import Quantum
 from coresift.core.memory import Budget
 from coresift.core.progress import Progress
 from coresift.engine.base import Engine
@@ -27,7 +27,6 @@ from coresift.io.store import Scratch
 
 _LEAST_BATCH = 512
 _BATCH_BYTES = 32 << 20
-_STEP = 2048
 # proposals for one center before it is drawn uniformly: the paper's second form
 _PATIENCE = 8192
 
@@ -66,7 +65,7 @@ def seed_by_rejection(
     """
     generator = randomness.generator(seed, "rs-k-means++")
     first = points.take(sample_rows(points, 1, seed, "seeding"))
-    mean = _mean(points, engine, progress)
+    mean = mean_of(points, engine, progress)
     floor = squared_distances(first, mean[None], np.zeros(1, np.int32))[0]
     proposals = Proposals.around(points, mean, float(floor), engine, scratch, budget, progress)
     centers = np.empty((k, points.dim), np.float32)
@@ -91,22 +90,3 @@ def seed_by_rejection(
             count += len(kept)
             stage.advance(len(kept))
     return centers, uniform
-
-
-def _mean(points: Points, engine: Engine, progress: Progress) -> NDArray[np.float32]:
-    quantum = Quantum.covering(points.bound, points.count)
-
-    def task(run: tuple[int, int]) -> NDArray[np.float64]:
-        _, block = points.read(*run)
-        total = np.zeros(points.dim)
-        for start in range(0, len(block), _STEP):
-            total += quantum.round(block[start : start + _STEP]).sum(axis=0)
-        return total
-
-    total = np.zeros(points.dim)
-    with progress.stage("mean", points.rows) as stage:
-        for run, part in zip(points.runs(), engine.map(task, points.runs()), strict=True):
-            total += part
-            stage.advance(run[1] - run[0])
-    mean: NDArray[np.float32] = (total * (quantum.unit / points.count)).astype(np.float32)
-    return mean

@@ -28,6 +28,8 @@ Values = dict[str, NDArray[np.float64]]
 BETTER = {
     "kmeans_cost_error_mean": "lower",
     "kmeans_cost_error_max": "lower",
+    "coreset_error_mean": "lower",
+    "coreset_error_max": "lower",
     "coverage_mean": "lower",
     "coverage_max": "lower",
     "mmd": "lower",
@@ -122,9 +124,13 @@ class Search:
         points = self._points
         return Projection.fit(points.take(sample_rows(points, _PROJECTION_ROWS, 0, "projection")))
 
+    def directions(self, k: int) -> Projection:
+        """Directions to search ``k`` centers in."""
+        return self._projection.suited(k)
+
     def prepare(self, centers: NDArray[np.float32]) -> Centers:
         """Prepare centers, shape (k, dim)."""
-        return Centers.prepare(centers, self._projection.suited(len(centers)))
+        return Centers.prepare(centers, self.directions(len(centers)))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,19 +55,10 @@ def kmeans_cost_error(
     resources : Resources
         The run's resources.
     """
-    search = Search(points)
-    together = max(
-        1, resources.budget.left() // 4 // (_ELEMENT_BYTES * max(1, grouping.centroids.size))
-    )
-    errors: list[NDArray[np.float64]] = []
-    group: list[Centers] = []
-    for centers in center_sets(points, grouping, resources.seed):
-        group.append(search.prepare(centers))
-        if len(group) >= together:
-            errors += _errors(points, sets, group, resources)
-            group = []
-    if group:
-        errors += _errors(points, sets, group, resources)
+    sought = center_sets(points, grouping, resources.seed)
+    errors = [
+        np.abs(error(cost)) for cost in costs(points, sets, sought, Search(points), resources)
+    ]
     by_set = np.stack(errors)
     return {
         "kmeans_cost_error_mean": by_set.mean(axis=0),
@@ -75,26 +66,78 @@ def kmeans_cost_error(
     }
 
 
-def _errors(
-    points: Points, sets: Sequence[RowSet], group: Sequence[Centers], resources: Resources
-) -> list[NDArray[np.float64]]:
-    """One pass: the sets' errors at each of some center sets."""
+def error(cost: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far the sets' costs are above that of all rows, which stands first, in shares of it."""
+    # where all rows lie on centers, those of a set do
+    above: NDArray[np.float64] = (cost[1:] - cost[0]) / (cost[0] or 1.0)
+    return above
+
+
+def costs(
+    points: Points,
+    sets: Sequence[RowSet],
+    sought: Iterable[NDArray[np.float32]],
+    search: Search,
+    resources: Resources,
+    power: int = 2,
+) -> Iterator[NDArray[np.float64]]:
+    """Costs at some centers: of all rows, and as each set tells them.
+
+    Parameters
+    ----------
+    points : Points
+        All rows.
+    sets : sequence of RowSet
+        Weighted rows of them.
+    sought : iterable of ndarray of float32, shape (k, dim)
+        Centers. As many are looked at in a pass as fit into the budget.
+    search : Search
+        Prepares them.
+    resources : Resources
+        The run's resources.
+    power : int
+        What distances are raised to: 2 for k-means, 1 for k-median.
+
+    Yields
+    ------
+    ndarray of float64, shape (1 + sets,)
+    """
+    group: list[Centers] = []
+    for centers in sought:
+        group.append(search.prepare(centers))
+        room = resources.budget.left() // 4 // (_ELEMENT_BYTES * max(1, centers.size))
+        if len(group) >= room:
+            yield from _pass(points, sets, group, resources, power)
+            group = []
+    if group:
+        yield from _pass(points, sets, group, resources, power)
+
+
+def _pass(
+    points: Points,
+    sets: Sequence[RowSet],
+    group: Sequence[Centers],
+    resources: Resources,
+    power: int,
+) -> NDArray[np.float64]:
+    """One pass: the costs at each of some center sets."""
 
     def task(run: tuple[int, int]) -> tuple[int, NDArray[np.float64]]:
         rows, block = points.read(*run)
-        costs = np.zeros((len(group), 1 + len(sets)))
+        found = np.zeros((len(group), 1 + len(sets)))
         places = [rows_of.within(rows) for rows_of in sets]
-        for cost, centers in zip(costs, group, strict=True):
-            squared = squared_distances(block, centers.points, nearest(block, centers))
-            cost[0] = squared.sum()
+        for cost, centers in zip(found, group, strict=True):
+            term = squared_distances(block, centers.points, nearest(block, centers))
+            if power == 1:
+                np.sqrt(term, out=term)
+            cost[0] = term.sum()
             for index, (place, weight) in enumerate(places):
-                cost[1 + index] = (squared[place] * weight).sum()
-        return run[1] - run[0], costs
+                cost[1 + index] = (term[place] * weight).sum()
+        return run[1] - run[0], found
 
     total = np.zeros((len(group), 1 + len(sets)))
     with resources.progress.stage("cost", points.rows) as stage:
-        for rows, costs in resources.engine.map(task, grid(points)):
-            total += costs
+        for rows, found in resources.engine.map(task, grid(points)):
+            total += found
             stage.advance(rows)
-    # where all rows lie on centers, those of a set do
-    return [np.abs(cost[1:] - cost[0]) / (cost[0] or 1.0) for cost in total]
+    return total

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -218,6 +218,10 @@ class RowStore:
             self._array = np.zeros((rows, width), self.dtype)
         else:
             self._file = scratch.file(rows * self._row_bytes, "vectors beyond --memory", name)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to leave the process: what tasks of a cluster use, ``Scratch.rows`` makes."""
+        raise TypeError("an array of this process was to be sent to another one")
 
     @property
     def resident(self) -> bool:

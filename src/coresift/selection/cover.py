@@ -10,7 +10,7 @@ from coresift.core.selection import Selection
 from coresift.io.vectors import Vectors
 from coresift.selection.base import Context
 from coresift.selection.farthest import ROW_BYTES as FARTHEST_ROW_BYTES
-from coresift.selection.farthest import Farthest
+from coresift.selection.farthest import Farthest, Weigh
 
 # of a row: what is kept, and its number and distance while candidates are found
 ROW_BYTES = FARTHEST_ROW_BYTES + 16
@@ -27,6 +27,7 @@ def cover(
     n: int,
     context: Context,
     outliers: int = 0,
+    weigh: Weigh | None = None,
 ) -> Selection:
     """Choose rows so that no row is far from all of them.
 
@@ -45,6 +46,8 @@ def cover(
     outliers : int
         Rows that may be left uncovered: each row is then drawn uniformly from the farthest, twice
         as many as may be left out.
+    weigh : callable, optional
+        How many rows each of some rows counts for; 1 by default.
     """
     free = points.count - len(given)
     count = max(1, min(_CANDIDATES * outliers, free - n + 1))
@@ -71,7 +74,7 @@ def cover(
             vectors[index] = state.vectors(row)[0]
             state.add(row, vectors[index : index + 1])
             stage.advance(1)
-    found = state.assigned(context.progress, outliers)
+    found = state.assigned(context.progress, outliers, weigh)
     weight = found.weight[len(given) :]
     order = np.argsort(picked)
     notes = []

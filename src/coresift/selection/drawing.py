@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,11 +33,15 @@ class MassBlock:
         Not negative, finite.
     cluster : ndarray of int32, shape (m,)
         Carried along.
+    stratum : ndarray of int64, shape (m,), or None
+        Where they lie on the line: rows of a lower stratum first, in the order of rows within
+        one. None is all in one.
     """
 
     rows: NDArray[np.int64]
     mass: NDArray[np.float64]
     cluster: NDArray[np.int32]
+    stratum: NDArray[np.int64] | None = None
 
 
 Masses = Callable[[], Iterator[MassBlock]]
@@ -226,13 +230,48 @@ def hits(
     return np.searchsorted(ends, points[low:high], side="right"), stop
 
 
+class _Line:
+    """Rows laid end to end by their strata, as they come."""
+
+    def __init__(self, masses: Masses, solved: Inclusion, strata: int) -> None:
+        self._solved = solved
+        # where the next row of each stratum begins
+        self._next = np.zeros(strata + 1, np.int64)
+        if strata > 1:
+            for block in masses():
+                if block.stratum is not None:
+                    np.add.at(self._next, block.stratum + 1, self.lengths(block))
+            np.cumsum(self._next, out=self._next)
+
+    def lengths(self, block: MassBlock) -> NDArray[np.int64]:
+        """Integers of the rows; none for those that are certain."""
+        integers = self._solved.scale.integers(block.mass)
+        return np.where(integers > self._solved.limit, 0, integers)
+
+    def hits(self, block: MassBlock, points: NDArray[np.int64]) -> NDArray[np.intp]:
+        """Rows of a block that points fall on, each at most once."""
+        lengths = self.lengths(block)
+        if block.stratum is None:
+            at_once, self._next[0] = hits(lengths, int(self._next[0]), points)
+            return at_once
+        order = np.argsort(block.stratum, kind="stable")
+        stratum, lengths = block.stratum[order], lengths[order]
+        before = np.cumsum(lengths) - lengths
+        first = np.searchsorted(stratum, stratum)
+        begin = self._next[stratum] + before - before[first]
+        np.add.at(self._next, stratum, lengths)
+        low, high = np.searchsorted(points, [begin, begin + lengths])
+        hit: NDArray[np.intp] = order[low < high]
+        return hit
+
+
 def _lifted(masses: Masses, rows: int) -> Masses:
     """Masses that make every positive row certain and all others equally likely."""
 
     def lifted() -> Iterator[MassBlock]:
         for block in masses():
             mass = np.where(block.mass > 0.0, 2.0 * rows, 1.0)
-            yield MassBlock(block.rows, mass, block.cluster)
+            yield replace(block, mass=mass)
 
     return lifted
 
@@ -245,11 +284,15 @@ def _joined(parts: list[_Part]) -> _Part:
     return rows, cluster, weight, expected
 
 
-def draw_distinct(masses: Masses, size: int, generator: np.random.Generator) -> Drawn:
+def draw_distinct(
+    masses: Masses, size: int, generator: np.random.Generator, strata: int = 1
+) -> Drawn:
     """Draw exactly ``size`` rows with probabilities of inclusion min(1, c mass).
 
-    Systematic sampling in the order of rows, with a random start: three passes. When fewer
-    rows have a positive mass, all of them are taken and the others drawn uniformly.
+    Systematic sampling along the line, with a random start: three passes, and one more where
+    there are strata. Of each run of strata so many rows are drawn as are expected, but for a
+    fraction of one, as stratified sampling would. When fewer rows have a positive mass, all of
+    them are taken and the others drawn uniformly.
 
     Parameters
     ----------
@@ -259,6 +302,8 @@ def draw_distinct(masses: Masses, size: int, generator: np.random.Generator) -> 
         Rows to draw, at most as many as there are.
     generator : numpy.random.Generator
         Gives the start.
+    strata : int
+        The strata are below it.
     """
     summary = _summarise(masses, size)
     filled = 0
@@ -268,14 +313,12 @@ def draw_distinct(masses: Masses, size: int, generator: np.random.Generator) -> 
         summary = _summarise(masses, size)
     solved = _solve(masses, size, summary)
     points = systematic_points(solved.line, solved.points, int(generator.integers(0, solved.line)))
+    line = _Line(masses, solved, strata)
     parts: list[_Part] = []
-    start = 0
     for block in masses():
         integers = solved.scale.integers(block.mass)
-        certain = integers > solved.limit
-        hit, start = hits(np.where(certain, 0, integers), start, points)
-        chosen = certain
-        chosen[hit] = True
+        chosen = integers > solved.limit
+        chosen[line.hits(block, points)] = True
         picked = np.flatnonzero(chosen)
         probability = solved.probability(integers[picked])
         parts.append((block.rows[picked], block.cluster[picked], 1.0 / probability, probability))

@@ -15,6 +15,7 @@ all with each as it is chosen.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -43,6 +44,8 @@ _TOGETHER = 4096
 # rows that are brought up to date, of each in a pool, and how many more if few of them stay far
 _DEPTH = 4
 _NO_ROW = -1
+# how many rows each of some rows counts for
+Weigh = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 _ANY_ROW = np.iinfo(np.int64).max
 
 
@@ -179,7 +182,9 @@ class Farthest:
         assert self._pool is not None
         return self._pool.vectors[np.searchsorted(self._pool.rows, rows)]
 
-    def assigned(self, progress: Progress, outliers: int = 0) -> Assigned:
+    def assigned(
+        self, progress: Progress, outliers: int = 0, weigh: Weigh | None = None
+    ) -> Assigned:
         """Compare all rows with all that were chosen.
 
         Parameters
@@ -188,6 +193,8 @@ class Farthest:
             Where to report.
         outliers : int
             How many of the farthest rows are not looked at for the radius.
+        weigh : callable, optional
+            How many rows each of some rows counts for; 1 by default.
         """
         self._pool = None
         chosen = self._settle()
@@ -196,12 +203,19 @@ class Farthest:
 
         def task(
             run: tuple[int, int],
-        ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+        ) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.int64]]:
             rows, squared, nearest = self._up_to_date(run, chosen, 0.0)
-            counts = np.bincount(nearest[squared >= 0.0], minlength=count)
+            others = squared >= 0.0
+            mass = None if weigh is None else weigh(rows[others])
+            counts = np.bincount(nearest[others], mass, minlength=count)
             return counts, np.maximum(squared, 0.0), rows
 
-        weight = (np.concatenate(self._rows) != _NO_ROW).astype(np.float64)
+        every = np.concatenate(self._rows)
+        weight = (every != _NO_ROW).astype(np.float64)
+        if weigh is not None:
+            place = np.argsort(every)
+            place = place[every[place] != _NO_ROW]
+            weight[place] = weigh(every[place])
         with progress.stage("assign", self._points.rows) as stage:
             for run, (counts, squared, ids) in zip(
                 self._points.runs(), self._engine.map(task, self._points.runs()), strict=True

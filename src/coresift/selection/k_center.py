@@ -19,14 +19,22 @@ from coresift.core.selection import Selection
 from coresift.core.size import Size
 from coresift.selection.base import Context, Data
 from coresift.selection.cover import ROW_BYTES, cover
+from coresift.selection.farthest import Weigh
 from coresift.selection.params.k_center import KCenterParams
 
 
-def select(data: Data, size: Size | None, params: KCenterParams, context: Context) -> Selection:
+def select(
+    data: Data,
+    size: Size | None,
+    params: KCenterParams,
+    context: Context,
+    weigh: Weigh | None = None,
+) -> Selection:
     """Choose rows so that no row is far from all of them.
 
     ``score`` is the distance of a row from those chosen before it (of the first, when nothing is
-    given, infinite), ``rank`` the order, ``weight`` how many rows have it as their nearest.
+    given, infinite), ``rank`` the order, ``weight`` how many rows have it as their nearest, each
+    counted by ``weigh`` where that is given.
     """
     if size is None:
         raise ParameterError("k-center needs a size", hint="give -n 5000 or -n 10%")
@@ -36,4 +44,4 @@ def select(data: Data, size: Size | None, params: KCenterParams, context: Contex
     start = np.empty(0, np.int64)
     if not len(given):
         start = sample_rows(points, 1, context.seed, "k-center")
-    return cover(points, given, start, n, context, int(params.outliers * points.count))
+    return cover(points, given, start, n, context, int(params.outliers * points.count), weigh)

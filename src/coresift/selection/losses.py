@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,8 @@ from coresift.core import randomness
 from coresift.core.errors import InputError, MismatchError, ParameterError
 from coresift.io.provenance import find_provenance
 from coresift.selection.base import Context, Data
-from coresift.selection.columns import Block, as_numbers
 from coresift.selection.joins import Lookup, SideFile, plural
+from coresift.selection.numbers import RowNumbers
 from coresift.selection.params.sensitivity import SensitivityParams
 
 _QUANTILE = 0.9
@@ -164,46 +163,16 @@ def _require_same_clustering(side: SideFile, clustering: SavedClustering) -> Non
             )
 
 
-class RowLosses:
-    """The loss of every row, from ``--loss``: 8 bytes a row, in memory or in scratch.
-
-    Raises
-    ------
-    InputError
-        At the first row whose loss is missing, not finite or negative.
-    """
-
-    def __init__(self, data: Data, text: str, context: Context) -> None:
-        self._data = data
-        self._text = text
-        column = data.column(text, "--loss")
-        size = 8 * data.rows
-        held = size < context.budget.left() // 2
-        self._store = context.scratch.rows(None, data.rows, 1, np.dtype(np.float64), held=held)
-
-        def task(blocks: Iterator[Block]) -> None:
-            for block in blocks:
-                values = as_numbers(block.values[0], f"--loss {text!r}")
-                self._store.write(int(block.rows[0]), values[:, None])
-
-        for _ in data.map(task, (column,), "losses", everything=True):
-            pass
-
-    def take(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Losses of some consecutive rows, ascending, less those that are left out."""
-        start = int(rows[0])
-        run = self._store.read(start, int(rows[-1]) + 1)[:, 0]
-        losses = run[rows - start].astype(np.float64)
-        bad = ~(np.isfinite(losses) & (losses >= 0.0))
-        if bad.any():
-            first = int(bad.argmax())
-            row = int(rows[first])
-            raise InputError(
-                f"{self._data.locate(row)} (row {row}): --loss {self._text!r} is {losses[first]:g}",
-                hint="losses must be finite and not negative; leave rows without one out of the "
-                "clustering with --where",
-            )
-        return losses
+def of_rows(data: Data, text: str, context: Context) -> RowNumbers:
+    """The loss of every row, from ``--loss``; refused when it is looked at and negative."""
+    return RowNumbers(
+        data,
+        text,
+        "--loss",
+        context,
+        hint="losses must be finite and not negative; leave rows without one out of the "
+        "clustering with --where",
+    )
 
 
 def hoelder_constant(

@@ -304,7 +304,8 @@ class _Work:
             picked = pool.vectors[found.places]
             held = Held(pool.vectors)
             engine = SerialEngine()
-            stands, _ = represented(held, found.places, picked, engine, Silent(), mass=pool.mass)
+            mass_of = pool.mass.__getitem__
+            stands, _ = represented(held, found.places, picked, engine, Silent(), weigh=mass_of)
             return _Chosen.of(pool, found), stands
 
         items = []

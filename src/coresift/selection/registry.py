@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from coresift.core.errors import ParameterError
 from coresift.selection.option import Params
 from coresift.selection.params.balanced import BalancedParams
+from coresift.selection.params.coreset import CoresetParams
 from coresift.selection.params.dedup import DedupParams
 from coresift.selection.params.facility_location import FacilityLocationParams
 from coresift.selection.params.k_center import KCenterParams
@@ -102,6 +103,21 @@ METHODS: dict[str, Method] = {
             loader="coresift.selection.balanced:select",
             reads=("assignments",),
             adds=("row", "weight", "cluster"),
+        ),
+        Method(
+            name="coreset",
+            summary="A weighted coreset: its k-means, k-median or k-center cost is near that of "
+            "all rows for any centers.",
+            paper="Bachem et al., Practical Coreset Constructions for Machine Learning, 2017, and "
+            "Scalable k-Means Clustering via Lightweight Coresets, KDD 2018; Cohen-Addad et al., A "
+            "New Coreset Framework for Clustering, STOC 2021; Huang et al., On Coresets for "
+            "Clustering in Small Dimensional Euclidean Spaces, ICML 2023",
+            needs=(),
+            streaming=True,
+            params=CoresetParams,
+            loader="coresift.selection.coreset:select",
+            takes=("clustering",),
+            reads=("vectors", *("assignments",) * 6),
         ),
         Method(
             name="dedup",

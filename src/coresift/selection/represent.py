@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +24,7 @@ def represented(
     engine: Engine,
     progress: Progress,
     outliers: int = 0,
-    mass: NDArray[np.float64] | None = None,
+    weigh: Callable[[NDArray[np.int64]], NDArray[np.float64]] | None = None,
 ) -> tuple[NDArray[np.float64], float]:
     """How many rows are nearest to each chosen one, and how far the farthest row is.
 
@@ -37,8 +40,8 @@ def represented(
         Where to run and to report.
     outliers : int
         How many of the farthest rows are not looked at for the radius.
-    mass : ndarray of float64, shape (points.rows,), optional
-        How many rows each row counts for, by id; 1 by default.
+    weigh : callable, optional
+        How many rows each of some rows stands for; by default itself.
 
     Returns
     -------
@@ -56,15 +59,15 @@ def represented(
 
     def task(
         run: tuple[int, int],
-    ) -> tuple[NDArray[np.floating | np.integer], NDArray[np.float64], NDArray[np.int64]]:
+    ) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.int64]]:
         ids, block = points.read(*run)
         labels = distinct[nearest(block, centers)]
         # of equal rows each that was chosen stands for itself
         low, high = np.searchsorted(ascending, [ids[0], ids[-1] + 1] if len(ids) else [0, 0])
         labels[np.searchsorted(ids, ascending[low:high])] = order[low:high]
         squared = squared_distances(block, vectors, labels)
-        counts = np.bincount(labels, None if mass is None else mass[ids], minlength=len(rows))
-        return counts, squared, ids
+        mass = None if weigh is None else weigh(ids)
+        return np.bincount(labels, mass, minlength=len(rows)), squared, ids
 
     with progress.stage("assign", points.rows) as stage:
         for (start, stop), (counts, squared, ids) in zip(

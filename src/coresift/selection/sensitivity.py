@@ -24,6 +24,7 @@ from coresift.selection import losses
 from coresift.selection.base import Context, Data
 from coresift.selection.drawing import Drawn, MassBlock, draw_distinct, draw_replacing
 from coresift.selection.joins import plural
+from coresift.selection.numbers import RowNumbers
 from coresift.selection.params.sensitivity import SensitivityParams
 
 _MIX_WITHOUT_LOSSES = 0.5
@@ -106,7 +107,7 @@ class _Weighing:
         z.
     of_cluster : ndarray of float64, shape (k,), or None
         Loss of each cluster.
-    of_row : RowLosses or None
+    of_row : RowNumbers or None
         Loss of each row.
     slope : float
         lambda.
@@ -122,7 +123,7 @@ class _Weighing:
     progress: Progress
     exponent: float
     of_cluster: NDArray[np.float64] | None
-    of_row: losses.RowLosses | None
+    of_row: RowNumbers | None
     slope: float = 1.0
     mix: float = 0.0
     even: float = 0.0
@@ -134,7 +135,7 @@ class _Weighing:
     ) -> _Weighing:
         """Read the losses and settle lambda and the even share, in one or two passes."""
         of_cluster = losses.of_clusters(clustering, params) if params.losses is not None else None
-        of_row = losses.RowLosses(data, params.loss, context) if params.loss is not None else None
+        of_row = losses.of_rows(data, params.loss, context) if params.loss is not None else None
         bare = cls(clustering, context.progress, params.exponent, of_cluster, of_row)
         has_losses = of_cluster is not None or of_row is not None
         totals = bare.totals()

@@ -41,6 +41,30 @@ from coresift.cli import options
     metavar="ROWS",
     help="Measure coverage on this many rows.  [default: all]",
 )
+@click.option(
+    "--coreset",
+    is_flag=True,
+    help="Look for the centers at which the weighted cost is farthest from that of all rows.",
+)
+@click.option(
+    "--centers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="With --coreset: sets of centers to look at for the subset, and for each uniform one: a "
+    "quarter each are random rows, k-means++ on all rows, k-means++ on the weighted rows, and a "
+    "local search from the worst.  [default: 64]",
+)
+@click.option(
+    "-k",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="With --coreset: centers of a set.  [default: those of the clustering]",
+)
+@click.option(
+    "--objective",
+    type=click.Choice(["kmeans", "kmedian"]),
+    help="With --coreset: the cost.  [default: what the subset was selected for, or kmeans]",
+)
 @options.keep_scratch_option
 @options.input_options
 @options.run_options
