@@ -157,7 +157,8 @@ def test_methods_are_a_list(work: Path) -> None:
     done = coresift("methods", "--json", cwd=work)
     methods = json.loads(done.out)
     assert [method["name"] for method in methods] == [
-        *("balanced", "dedup", "k-center", "prototypes", "random", "sensitivity", "top-k"),
+        *("balanced", "dedup", "herding", "k-center", "kernel-thinning", "prototypes", "random"),
+        *("sensitivity", "top-k"),
     ]
     for method in methods:
         assert method.keys() == {"name", "summary", "paper", "needs", "streaming"}

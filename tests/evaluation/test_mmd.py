@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from coresift.clustering.bandwidth import median_distance
 from coresift.evaluation import mmd as module
 from coresift.evaluation.base import RowSet
-from coresift.evaluation.mmd import median_distance, mmd
+from coresift.evaluation.mmd import mmd
 from tests.clustering.rows import Rows
 from tests.data import digits
 from tests.evaluation.cases import everything, resources, weighted

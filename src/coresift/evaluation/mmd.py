@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coresift.clustering.points import Points, Sample, sample_rows
+from coresift.clustering.bandwidth import median_distance
+from coresift.clustering.points import Points, Sample
 from coresift.core import randomness
 from coresift.evaluation.base import Resources, RowSet, Values, grid
 
 EXACT_ROWS = 10_000
-BANDWIDTH_ROWS = 1_000
 FREQUENCIES = 1_024
 _TILE = 1_024
 
@@ -60,18 +60,6 @@ def mmd(points: Points, sets: Sequence[RowSet], resources: Resources) -> Mmd:
     else:
         values, method = _features(points, sets, bandwidth, resources), "random_fourier_features"
     return Mmd({"mmd": values}, method, bandwidth)
-
-
-def median_distance(points: Points, seed: int) -> float:
-    """Median distance between two of 1,000 rows; of two that differ, where that is zero."""
-    from scipy.spatial.distance import pdist
-
-    sample = points.take(sample_rows(points, BANDWIDTH_ROWS, seed, "evaluate/bandwidth"))
-    distances = pdist(sample.astype(np.float64))
-    found = float(np.median(distances)) if len(distances) else 0.0
-    if found == 0.0 and distances.any():
-        found = float(np.median(distances[distances > 0.0]))
-    return found or 1.0
 
 
 def _shares(rows_of: RowSet) -> NDArray[np.float64]:

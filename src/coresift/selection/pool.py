@@ -104,6 +104,7 @@ def select_from_pools(
     pool_rows: int,
     row_bytes: int = 0,
     values: Callable[[Index], NDArray[np.float64]] | None = None,
+    fit: Callable[[Vectors], dict[str, float | int | str]] | None = None,
 ) -> Selection:
     """Choose rows by a method on rows in memory.
 
@@ -121,6 +122,9 @@ def select_from_pools(
         What the method holds for a row of a pool, beside its vector.
     values : callable, optional
         Gives the values of some rows, ids ascending.
+    fit : callable, optional
+        Is given all rows before any are picked, for what pools must have in common; what it
+        returns is reported.
 
     Raises
     ------
@@ -138,7 +142,7 @@ def select_from_pools(
     n = size.resolve(len(rows))
     work = _Work(points, points.take(given), context, pick, values, row_bytes)
     spans = _spans(starts, limit)
-    resolved: dict[str, float | int | str] = {}
+    resolved = {} if fit is None else fit(points)
     notes = []
     if points.dropped:
         notes.append(f"{points.dropped:,} rows were left out, their vectors being invalid")

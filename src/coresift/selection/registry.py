@@ -11,6 +11,7 @@ from coresift.core.errors import ParameterError
 from coresift.selection.option import Params
 from coresift.selection.params.balanced import BalancedParams
 from coresift.selection.params.dedup import DedupParams
+from coresift.selection.params.herding import HerdingParams
 from coresift.selection.params.k_center import KCenterParams
 from coresift.selection.params.prototypes import PrototypesParams
 from coresift.selection.params.random import RandomParams
@@ -112,6 +113,20 @@ METHODS: dict[str, Method] = {
             reads=("vectors", "pairs"),
             size="none",
             takes=("clustering",),
+            random=False,
+        ),
+        Method(
+            name="herding",
+            summary="Kernel herding: again and again the row that brings the mean of those chosen "
+            "nearest to the mean of all, as a kernel sees them.",
+            paper="Chen, Welling and Smola, Super-Samples from Kernel Herding, UAI 2010",
+            needs=(),
+            streaming=True,
+            params=HerdingParams,
+            loader="coresift.selection.herding:select",
+            adds=("row", "weight", "score", "rank"),
+            takes=("clustering",),
+            # but for the rows that the bandwidth is measured on, where there are over 1,000
             random=False,
         ),
         Method(
