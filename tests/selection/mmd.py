@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
+
+from tests.data import digits
 
 Values = NDArray[np.float64]
 
@@ -12,19 +16,36 @@ def matrix(
     name: str, left: NDArray[np.floating], right: NDArray[np.floating], scale: float
 ) -> Values:
     """All kernel values, pair by pair."""
-    difference = left.astype(np.float64)[:, None] - right.astype(np.float64)[None]
-    r = np.sqrt(np.square(difference).sum(axis=2)) / scale
-    return np.asarray(
-        {
-            "gaussian": lambda: np.exp(-(r**2) / 2),
-            "laplace": lambda: np.exp(-r),
-            "matern-1.5": lambda: (1 + 3**0.5 * r) * np.exp(-(3**0.5) * r),
-            "matern-2.5": lambda: (1 + 5**0.5 * r + 5 * r**2 / 3) * np.exp(-(5**0.5) * r),
-            "inverse-multiquadric": lambda: (1 + r**2) ** -0.5,
-            "sinc": lambda: np.sinc(difference / scale).prod(axis=2),
-        }[name](),
-        np.float64,
-    )
+    from scipy.spatial.distance import cdist
+
+    if name == "sinc":
+        difference = left.astype(np.float64)[:, None] - right.astype(np.float64)[None]
+        return np.asarray(np.sinc(difference / scale).prod(axis=2), np.float64)
+    r = cdist(left.astype(np.float64), right.astype(np.float64)) / scale
+    if name == "gaussian":
+        return np.asarray(np.exp(-(r**2) / 2), np.float64)
+    if name == "laplace":
+        return np.asarray(np.exp(-r), np.float64)
+    if name == "matern-1.5":
+        return np.asarray((1 + 3**0.5 * r) * np.exp(-(3**0.5) * r), np.float64)
+    if name == "matern-2.5":
+        return np.asarray((1 + 5**0.5 * r + 5 * r**2 / 3) * np.exp(-(5**0.5) * r), np.float64)
+    assert name == "inverse-multiquadric"
+    return np.asarray((1 + r**2) ** -0.5, np.float64)
+
+
+@cache
+def digits_kernel() -> Values:
+    """The Gaussian kernel of bandwidth 2 of all digits."""
+    return matrix("gaussian", digits()[0], digits()[0], 2.0)
+
+
+@cache
+def digits_uniform(size: int) -> float:
+    """Mean distance of uniform subsets of the digits from all by this kernel."""
+    random = np.random.default_rng(0)
+    drawn = [random.choice(len(digits_kernel()), size, replace=False) for _ in range(10)]
+    return float(np.mean([discrepancy(digits_kernel(), some) for some in drawn]))
 
 
 def discrepancy(kernel: Values, chosen: NDArray[np.int64], share: Values | None = None) -> float:

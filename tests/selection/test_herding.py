@@ -17,7 +17,7 @@ from coresift.selection.params.kernels import KERNELS
 from coresift.selection.registry import METHODS
 from tests.data import digits, digits_dump, gaussians, vector_table, write_dump
 from tests.selection.choosing import choose
-from tests.selection.mmd import discrepancy, matrix
+from tests.selection.mmd import digits_kernel, digits_uniform, discrepancy, matrix
 from tests.selection.saved import write_clustering
 
 
@@ -70,13 +70,12 @@ def test_the_bandwidth_is_the_median_distance(tmp_path: Path) -> None:
 
 def test_given_rows_count_as_chosen(tmp_path: Path) -> None:
     dump = digits_dump(tmp_path / "emb")
-    vectors = digits()[0]
     # all zeros, which are then not wanted again
     held = np.flatnonzero(digits()[1] == 0)[:100].tolist()
     pq.write_table(pa.table({"row": held}), tmp_path / "held.parquet")
     params = {"given": str(tmp_path / "held.parquet"), "bandwidth": 2.0}
     found = choose("herding", dump, 50, params)
-    kernel = matrix("gaussian", vectors, vectors, 2.0)
+    kernel = digits_kernel()
     assert order(found) == plain(kernel, held, 50)
     assert found.weight.tolist() == [1797 / 150] * 50
     without = choose("herding", dump, 50, {"bandwidth": 2.0})
@@ -101,11 +100,8 @@ def test_given_rows_count_as_chosen(tmp_path: Path) -> None:
 def test_pools_lose_little(n: int, params: dict[str, object], tmp_path: Path) -> None:
     dump = digits_dump(tmp_path / "emb")
     clustering = write_clustering(tmp_path / "clustering", dump, digits()[0][:6])
-    kernel = matrix("gaussian", digits()[0], digits()[0], 2.0)
-    random = np.random.default_rng(0)
-    uniform = np.mean(
-        [discrepancy(kernel, random.choice(1797, n, replace=False)) for _ in range(20)]
-    )
+    kernel = digits_kernel()
+    uniform = digits_uniform(n)
     whole = discrepancy(kernel, choose("herding", dump, n, {"bandwidth": 2.0}).rows)
     found = choose("herding", dump, n, {**params, "bandwidth": 2.0}, clustering=clustering)
     assert found.weight.sum() == pytest.approx(1797)

@@ -11,7 +11,7 @@ from coresift.selection.kernels import Kernel, Rows
 Values = NDArray[np.float64]
 
 _TILE = 1024
-# values that are looked upon as equal, for each kernel value that they add up
+# of each kernel value
 _TIE = 1e-12
 
 
@@ -51,9 +51,14 @@ def similarity(
     return total
 
 
-def first_largest(values: Values, terms: float) -> int:
-    """Place of the largest value, each a sum of so many kernel values; of equals, the first.
+def tie(terms: float) -> float:
+    """How far sums of so many kernel values may differ and still count as equal.
 
-    Equal rows may differ by rounding, since a product of matrices sums its edges differently.
+    Equal rows differ by rounding, since a product of matrices sums at its edges differently.
     """
-    return int((values >= values.max() - _TIE * (1.0 + terms)).argmax())
+    return _TIE * (1.0 + terms)
+
+
+def first_largest(values: Values, terms: float) -> int:
+    """Place of the largest value, each a sum of so many kernel values; of equals, the first."""
+    return int((values >= values.max() - tie(terms)).argmax())

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from coresift.clustering.bandwidth import median_distance
 from coresift.clustering.points import Points
-from coresift.core.errors import ParameterError
 from coresift.selection.params.kernels import KernelParams
 
 Values = NDArray[np.float64]
@@ -123,12 +122,8 @@ class Kernel:
         narrower by the root of 2. A Matérn kernel of order nu is, in the frequency domain, a
         power -(nu + dim/2) of (rate^2 + |w|^2), its power kernel another Matérn kernel of the
         same rate: Laplace (order 1/2), or order 3/2 where the exponent of that is below 1/2. A
-        product of sincs is a box in the frequency domain, and so are all its powers.
-
-        Raises
-        ------
-        ParameterError
-            When there is none.
+        product of sincs is a box in the frequency domain, and so are all its powers. Laplace would
+        need a Bessel function of a fractional order, and the inverse multiquadric has none.
         """
         ((name, scale),) = self.parts
         if name == "gaussian":
@@ -137,15 +132,11 @@ class Kernel:
             return self
         if name == "matern-1.5":
             return Kernel((("laplace", scale / math.sqrt(3.0)),))
-        if name == "matern-2.5":
-            rate = math.sqrt(5.0) / scale
-            if (dim + 1) / (dim + 5) >= 0.5:
-                return Kernel((("laplace", 1.0 / rate),))
-            return Kernel((("matern-1.5", math.sqrt(3.0) / rate),))
-        raise ParameterError(
-            f"--variant: the kernel {name} has no power kernel of a simple form",
-            hint="take --variant target, or another --kernel",
-        )
+        assert name == "matern-2.5"
+        rate = math.sqrt(5.0) / scale
+        if (dim + 1) / (dim + 5) >= 0.5:
+            return Kernel((("laplace", 1.0 / rate),))
+        return Kernel((("matern-1.5", math.sqrt(3.0) / rate),))
 
     def plus(self, dim: int) -> Kernel:
         """The kernel of KT+: this one and its power kernel, each divided by its largest value."""

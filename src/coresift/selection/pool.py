@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -79,11 +79,14 @@ class Picked:
         What the method picked each by.
     mass : ndarray of float64, shape (n,), or None
         How many rows each stands for; None for those it is nearest to.
+    resolved : dict
+        Parameters that the method set itself; reported where this is the only or the last pool.
     """
 
     places: NDArray[np.int64]
     score: NDArray[np.float64] | None = None
     mass: NDArray[np.float64] | None = None
+    resolved: dict[str, float | int | str] = field(default_factory=dict)
 
 
 class Pick(Protocol):
@@ -160,6 +163,7 @@ def select_from_pools(
         if work.candidates:
             how += f", and then from {work.candidates:,} candidates of these"
         notes.append(how)
+    resolved |= chosen.resolved
     if chosen.mass is None:
         every = np.concatenate([chosen.rows, given])
         vectors = points.take(np.sort(every))[np.argsort(np.argsort(every))]
@@ -187,6 +191,7 @@ class _Chosen:
     rows: NDArray[np.int64]
     score: NDArray[np.float64] | None
     mass: NDArray[np.float64] | None
+    resolved: dict[str, float | int | str] = field(default_factory=dict)
 
 
 class _Work:
@@ -218,7 +223,7 @@ class _Work:
         with self._context.progress.stage("choose", n) as stage:
             found = self._pick(pool, n, self._context.engine)
             stage.advance(n)
-        return _Chosen(pool.rows[found.places], found.score, found.mass)
+        return _Chosen(pool.rows[found.places], found.score, found.mass, found.resolved)
 
     def composed(
         self, rows: NDArray[np.int64], spans: list[tuple[int, int]], n: int, limit: int

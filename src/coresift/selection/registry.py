@@ -13,6 +13,7 @@ from coresift.selection.params.balanced import BalancedParams
 from coresift.selection.params.dedup import DedupParams
 from coresift.selection.params.herding import HerdingParams
 from coresift.selection.params.k_center import KCenterParams
+from coresift.selection.params.kernel_thinning import KernelThinningParams
 from coresift.selection.params.prototypes import PrototypesParams
 from coresift.selection.params.random import RandomParams
 from coresift.selection.params.sensitivity import SensitivityParams
@@ -141,6 +142,20 @@ METHODS: dict[str, Method] = {
             params=KCenterParams,
             loader="coresift.selection.k_center:select",
             adds=("row", "weight", "score", "rank"),
+        ),
+        Method(
+            name="kernel-thinning",
+            summary="Kernel thinning: all rows halved again and again so that each half resembles "
+            "the other, in near-linear time, and then exchanged for better ones.",
+            paper="Dwivedi and Mackey, Kernel Thinning, JMLR 2024, and Generalized Kernel "
+            "Thinning, ICLR 2022; Shetty, Dwivedi and Mackey, Distribution Compression in "
+            "Near-Linear Time, ICLR 2022",
+            needs=(),
+            streaming=True,
+            params=KernelThinningParams,
+            loader="coresift.selection.kernel_thinning:select",
+            adds=("row", "weight", "rank"),
+            takes=("clustering",),
         ),
         Method(
             name="prototypes",
