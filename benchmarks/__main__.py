@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks import (
     cluster,
     dedup,
+    kernel_thinning,
     longtail,
     memory,
     scale,
@@ -25,6 +26,7 @@ for module in (
     longtail,
     seeding,
     dedup,
+    kernel_thinning,
     scale,
 ):
     module.main()

@@ -22,6 +22,8 @@ Values = NDArray[np.float64]
 
 # squared distances below this share of the squared norms are rounding: the rows are equal
 _ROUNDING = 1e-13
+# kernels of the distance itself, which see the root of what rounding leaves between equal rows
+_ROUGH = ("laplace", "matern-1.5", "matern-2.5")
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,9 @@ class Kernel:
             squared *= -2.0
             squared += left.squares[..., :, None]
             squared += right.squares[..., None, :]
-            # what is left of two equal rows is seen by kernels that are not smooth at zero
-            least = _ROUNDING * max(left.squares.max(initial=0.0), right.squares.max(initial=0.0))
-            squared[squared < least] = 0.0
+            if any(name in _ROUGH for name, _ in self.parts):
+                largest = max(left.squares.max(initial=0.0), right.squares.max(initial=0.0))
+                squared[squared < _ROUNDING * largest] = 0.0
             return self._of(squared)
         return self._mean(
             _sinc(left.values, right.values, scale, outer=True) for _, scale in self.parts
