@@ -25,6 +25,7 @@ from benchmarks.sides.loading import load
 
 _TILE = 1024
 _UNIFORM = 20
+_HERDED = 20_000
 
 
 class Judge:
@@ -89,7 +90,8 @@ def beside(dump: Path, n: int, seeds: int, slow: int) -> list[list[str]]:
         "coresift": (mine("kernel-thinning"), seeds),
         "coresift `--variant plus`": (mine("kernel-thinning", "--variant", "plus"), slow),
         "goodpoints, g=4": (other(4), slow),
-        "goodpoints herding": (other("herding"), 1),
+        # a product of all rows with one at a time: half an hour for the larger dump
+        "goodpoints herding": (other("herding"), 1 if len(rows) <= _HERDED else 0),
         "coresift herding": (mine("herding", "--pool-size", len(rows)), 1),
     }
     found: dict[str, list[tuple[float, Measured]]] = {name: [] for name in sides}
@@ -106,6 +108,8 @@ def beside(dump: Path, n: int, seeds: int, slow: int) -> list[list[str]]:
     size = f"{len(rows):,} to {n:,}"
     lines = [[size, "uniform", f"{len(uniform)}", spread(uniform, ".4f"), "1.00", ""]]
     for name, runs in found.items():
+        if not runs:
+            continue
         values = [value for value, _ in runs]
         seconds = spread([run.seconds for _, run in runs])
         part = f"{statistics.mean(values) / base:.2f}"
@@ -189,28 +193,36 @@ def composed(dump: Path, n: int, pools: list[int]) -> list[list[str]]:
 
 
 def main() -> None:
-    asked = options(__doc__, 10).parse_args()
+    parser = options(__doc__, 10)
+    parts = ("beside", "rate", "pools")
+    parser.add_argument("--only", choices=parts, help="one of the tables")
+    asked = parser.parse_args()
+    wanted = parts if asked.only is None else (asked.only,)
     keep = not asked.quick
-    head = ["rows", "method", "seeds", "MMD", "of uniform's", "seconds"]
-    if asked.quick:
-        dump = data.mixture(1024, 16, "mixture-1024")
-        table("Kernel thinning", head, beside(dump, 32, 1, 1), keep=False)
-    else:
-        rows = beside(data.mixture(16_384, 384, "mixture-16384"), 128, asked.repeats, 3)
-        rows += beside(data.mixture(65_536, 384, "mixture-65536"), 256, asked.repeats, 1)
-        table("Kernel thinning", head, rows)
-    sizes, seeds = ([4, 8, 16], 1) if asked.quick else ([8, 16, 32, 64, 128], 5)
-    slopes = [rate(dim, sizes, seeds) for dim in (2, 10)]
-    unswapped = ["target, `--no-swap`", "plus, `--no-swap`"]
-    head = ["dimensions", "target", "power", "plus", *unswapped, "herding", "uniform"]
-    table("Rate of kernel thinning", head, slopes, keep=keep)
-    if asked.quick:
-        lines = composed(data.mixture(1024, 16, "mixture-1024"), 32, [256])
-    else:
-        lines = composed(data.mixture(65_536, 384, "mixture-65536"), 256, [16_384, 4_096, 1_024])
-    columns = ["MMD", "of uniform's", "s"]
-    head = ["--pool-size", *[f"thinning {c}" for c in columns], *[f"herding {c}" for c in columns]]
-    table("Kernel thinning by pools", head, lines, keep=keep)
+    little = data.mixture(1024, 16, "mixture-1024") if asked.quick else None
+    if "beside" in wanted:
+        head = ["rows", "method", "seeds", "MMD", "of uniform's", "seconds"]
+        if little is not None:
+            lines = beside(little, 32, 1, 1)
+        else:
+            lines = beside(data.mixture(16_384, 384, "mixture-16384"), 128, asked.repeats, 10)
+            lines += beside(data.mixture(65_536, 384, "mixture-65536"), 256, asked.repeats, 1)
+        table("Kernel thinning", head, lines, keep=keep)
+    if "rate" in wanted:
+        sizes, seeds = ([4, 8, 16], 1) if asked.quick else ([8, 16, 32, 64, 128], 5)
+        unswapped = ["target, `--no-swap`", "plus, `--no-swap`"]
+        head = ["dimensions", "target", "power", "plus", *unswapped, "herding", "uniform"]
+        slopes = [rate(dim, sizes, seeds) for dim in (2, 10)]
+        table("Rate of kernel thinning", head, slopes, keep=keep)
+    if "pools" in wanted:
+        if little is not None:
+            lines = composed(little, 32, [256])
+        else:
+            dump = data.mixture(65_536, 384, "mixture-65536")
+            lines = composed(dump, 256, [16_384, 4_096, 1_024])
+        columns = ["MMD", "of uniform's", "s"]
+        thinning, herding = ([f"{name} {c}" for c in columns] for name in ("thinning", "herding"))
+        table("Kernel thinning by pools", ["--pool-size", *thinning, *herding], lines, keep=keep)
 
 
 if __name__ == "__main__":

@@ -196,7 +196,7 @@ def test_one_exchange_as_by_trying_all(monkeypatch: pytest.MonkeyPatch) -> None:
         options = [i for i in range(60) if i not in np.delete(expected, index)]
         tried = [discrepancy(values, np.array([*np.delete(expected, index), i])) for i in options]
         expected[index] = options[int(np.argmin(tried))]
-    for held in (4096, 1):
+    for held in (2048, 1):
         monkeypatch.setattr(swapping, "_HELD", held)
         found = refined(Columns(kernel, rows), pull, np.array([7, 8, 9]), 3, 1)
         assert found.tolist() == expected

@@ -57,7 +57,9 @@ def select(
         thinning.pick,
         method="kernel-thinning",
         pool_rows=_POOL_ROWS,
-        row_bytes=8 * data.dim + (8 * _PART if whole else 256),
+        # vectors in float64; without Compress also a copy for the points of the first halving, up
+        # to twice as many, and the similarities to the rows that are chosen
+        row_bytes=8 * data.dim * (3 if whole else 1) + (8 * _PART if whole else 256),
         fit=thinning.fit,
     )
 

@@ -20,7 +20,7 @@ from coresift.selection.kernels import Kernel, Rows
 # the paper goes over the rows once; where some were exchanged others may then be
 PASSES = 10
 # candidates whose similarities are all held
-_HELD = 4096
+_HELD = 2048
 
 
 class Columns:
