@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from coresift.clustering.scale import median_distance
+from coresift.clustering.bandwidth import median_distance
 from coresift.evaluation import mmd as module
 from coresift.evaluation.base import RowSet
 from coresift.evaluation.mmd import mmd
@@ -78,9 +78,9 @@ def test_features_depend_on_the_seed_only(monkeypatch: pytest.MonkeyPatch) -> No
 def test_bandwidth() -> None:
     squared = np.square(ARRAY[:900, None, :8] - ARRAY[None, :900, :8]).sum(axis=2)
     expected = np.median(np.sqrt(squared[np.triu_indices(900, 1)]))
-    assert median_distance(Rows(ARRAY[:900, :8]), 0, "here") == pytest.approx(expected, rel=1e-6)
+    assert median_distance(Rows(ARRAY[:900, :8]), 0) == pytest.approx(expected, rel=1e-6)
     mostly_one = np.zeros((50, 2), np.float32)
     mostly_one[0] = [3, 4]
-    assert median_distance(Rows(mostly_one), 0, "here") == 5.0
-    assert median_distance(Rows(np.ones((50, 2), np.float32)), 0, "here") == 1.0
-    assert median_distance(Rows(np.ones((1, 2), np.float32)), 0, "here") == 1.0
+    assert median_distance(Rows(mostly_one), 0) == 5.0
+    assert median_distance(Rows(np.ones((50, 2), np.float32)), 0) == 1.0
+    assert median_distance(Rows(np.ones((1, 2), np.float32)), 0) == 1.0

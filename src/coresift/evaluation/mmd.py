@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from coresift.clustering.bandwidth import median_distance
 from coresift.clustering.points import Points, Sample
-from coresift.clustering.scale import median_distance
 from coresift.core import randomness
 from coresift.evaluation.base import Resources, RowSet, Values, grid
 
@@ -54,7 +54,7 @@ def mmd(points: Points, sets: Sequence[RowSet], resources: Resources) -> Mmd:
     resources : Resources
         The run's resources.
     """
-    bandwidth = median_distance(points, resources.seed, "evaluate/bandwidth")
+    bandwidth = median_distance(points, resources.seed)
     if points.count <= EXACT_ROWS:
         values, method = _exact(points, sets, bandwidth, resources), "exact"
     else:

@@ -13,7 +13,9 @@ from coresift.selection.params.balanced import BalancedParams
 from coresift.selection.params.coreset import CoresetParams
 from coresift.selection.params.dedup import DedupParams
 from coresift.selection.params.facility_location import FacilityLocationParams
+from coresift.selection.params.herding import HerdingParams
 from coresift.selection.params.k_center import KCenterParams
+from coresift.selection.params.kernel_thinning import KernelThinningParams
 from coresift.selection.params.max_min import MaxMinParams
 from coresift.selection.params.probability_coverage import ProbabilityCoverageParams
 from coresift.selection.params.prototypes import PrototypesParams
@@ -149,6 +151,20 @@ METHODS: dict[str, Method] = {
             random=False,
         ),
         Method(
+            name="herding",
+            summary="Kernel herding: again and again the row that brings the mean of those chosen "
+            "nearest to the mean of all, as a kernel sees them.",
+            paper="Chen, Welling and Smola, Super-Samples from Kernel Herding, UAI 2010",
+            needs=(),
+            streaming=True,
+            params=HerdingParams,
+            loader="coresift.selection.herding:select",
+            adds=("row", "weight", "score", "rank"),
+            takes=("clustering",),
+            # but for the rows that the bandwidth is measured on, where there are over 1,000
+            random=False,
+        ),
+        Method(
             name="k-center",
             summary="Greedy k-center: again and again the row farthest from those chosen, so that "
             "no row is far from all of them.",
@@ -160,6 +176,20 @@ METHODS: dict[str, Method] = {
             params=KCenterParams,
             loader="coresift.selection.k_center:select",
             adds=("row", "weight", "score", "rank"),
+        ),
+        Method(
+            name="kernel-thinning",
+            summary="Kernel thinning: all rows halved again and again so that each half resembles "
+            "the other, in near-linear time, and then exchanged for better ones.",
+            paper="Dwivedi and Mackey, Kernel Thinning, JMLR 2024, and Generalized Kernel "
+            "Thinning, ICLR 2022; Shetty, Dwivedi and Mackey, Distribution Compression in "
+            "Near-Linear Time, ICLR 2022",
+            needs=(),
+            streaming=True,
+            params=KernelThinningParams,
+            loader="coresift.selection.kernel_thinning:select",
+            adds=("row", "weight", "rank"),
+            takes=("clustering",),
         ),
         Method(
             name="max-min",

@@ -22,9 +22,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from coresift.clustering.bandwidth import median_distance
 from coresift.clustering.distances import workspace
 from coresift.clustering.points import Points
-from coresift.clustering.scale import median_distance
 
 UNITS = 2.0**24
 _UNIT_GRID, _GRID = 2.0**26, 2.0**25
@@ -78,7 +78,7 @@ class Similarity:
         """Similarity of some points."""
         if kind == "cosine":
             return cls(kind)
-        return cls(kind, median_distance(points, seed, "similarity/bandwidth"))
+        return cls(kind, median_distance(points, seed))
 
     def within(self, *vectors: NDArray[np.float32]) -> Similarity:
         """The same, for vectors that are to be compared with each other."""
