@@ -13,6 +13,7 @@ import pytest
 
 import coresift
 from coresift.clustering.saved import SavedClustering
+from coresift.core.errors import ParameterError
 from tests.clustering.rows import brute_force
 from tests.data import digits, digits_dump, gaussians, vector_table, write_dump
 
@@ -20,6 +21,13 @@ from tests.data import digits, digits_dump, gaussians, vector_table, write_dump
 def centroids(folder: Path) -> Any:
     column = pq.read_table(folder / "centroids.parquet").column("centroid").combine_chunks()
     return column.flatten().to_numpy().reshape(len(column), -1)
+
+
+def test_a_misspelt_option_is_refused(tmp_path: Path) -> None:
+    dump = digits_dump(tmp_path / "emb")
+    with pytest.raises(ParameterError, match=r"^no option 'treads'$") as caught:
+        coresift.cluster(dump, k=3, output=tmp_path / "c", treads=1)  # type: ignore[call-arg]
+    assert caught.value.hint == "did you mean 'threads'?"
 
 
 def test_files_and_types(tmp_path: Path) -> None:

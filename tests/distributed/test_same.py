@@ -76,6 +76,27 @@ def test_clusterings(params: dict[str, Any], tmp_path: Path, cluster: Any) -> No
             ).read_bytes()
 
 
+@pytest.mark.parametrize("by", ["nearest", "kernel", "cluster"])
+def test_weights(by: str, tmp_path: Path, cluster: Any) -> None:
+    dump = digits_dump(tmp_path / "dump", files=3, row_group_size=100)
+    coresift.select("random", dump, size=50, params={"by": "label"}, output=tmp_path / "some")
+    clusters = None
+    if by == "cluster":
+        clusters = tmp_path / "clusters"
+        coresift.cluster(dump, k=30, output=clusters)
+    for place, params in (("here.parquet", {}), ("there.parquet", on(cluster))):
+        coresift.weights(
+            dump,
+            subset=tmp_path / "some",
+            weights="label",
+            by=by,
+            clusters=clusters,
+            output=tmp_path / place,
+            **params,
+        )
+    assert (tmp_path / "here.parquet").read_bytes() == (tmp_path / "there.parquet").read_bytes()
+
+
 def test_workers_write_the_parts_of_large_results(
     tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -144,7 +144,7 @@ def test_runs_and_threads_leave_no_trace_and_seeds_do(monkeypatch: pytest.Monkey
     for name, values in first.items():
         assert values.tolist() == other[name].tolist()
         assert values.tolist() != seed[name].tolist()
-    monkeypatch.setattr(module, "_FITTED", 40)
+    monkeypatch.setattr(module, "FITTED_ROWS", 40)
     fewer, _ = judged(ARRAY, sets)
     assert fewer["coreset_error_max"].tolist() != first["coreset_error_max"].tolist()
     with pytest.raises(ResourceError, match="centers fitted to 2 sets of rows"):

@@ -20,7 +20,7 @@ from coresift.clustering.points import Points, Sample, sample_rows
 from coresift.clustering.saved import SavedClustering
 from coresift.core.errors import MismatchError, ParameterError
 from coresift.evaluation.base import Metric, Resources, RowSet, Values, summarise
-from coresift.evaluation.certificate import Certificate, certify
+from coresift.evaluation.certificate import FITTED_ROWS, Certificate, certify
 from coresift.evaluation.cost import kmeans_cost_error
 from coresift.evaluation.coverage import coverage
 from coresift.evaluation.grouping import Grouping
@@ -205,6 +205,11 @@ def evaluate(
                     known=grouping.centroids,
                 )
             values.update(found)
+            if len(sets[0].rows) > FITTED_ROWS:
+                notes.append(
+                    f"centers were fitted to {FITTED_ROWS:,} of the {len(sets[0].rows):,} rows of "
+                    f"{chosen.path}, drawn uniformly"
+                )
         with run.clock.stage("coverage"):
             targets = _targets(vectors, sample, resources, notes)
             values.update(coverage(vectors, targets, sets, resources))

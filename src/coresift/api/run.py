@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import os
@@ -132,6 +133,12 @@ class Run:
 
     def __init__(self, paths: Paths, options: CommonOptions) -> None:
         given: dict[str, Any] = {k: v for k, v in options.items() if v is not None}
+        for name in options:
+            if name not in CommonOptions.__annotations__:
+                near = difflib.get_close_matches(name, CommonOptions.__annotations__, 1)
+                raise ParameterError(
+                    f"no option {name!r}", hint=f"did you mean {near[0]!r}?" if near else None
+                )
         for name, allowed in _CHOICES.items():
             if name in given and given[name] not in allowed:
                 raise ParameterError(

@@ -32,7 +32,7 @@ from coresift.evaluation.cost import costs, error
 
 KINDS = ("random rows", "k-means++ on all rows", "k-means++ on the weighted rows", "local search")
 # weighted rows that centers are fitted to; of more, a sample
-_FITTED = 20_000
+FITTED_ROWS = 20_000
 _VARIATIONS = 4
 # centers that are moved elsewhere at a time
 _MOVED = 0.1
@@ -148,8 +148,8 @@ class _Hunt:
         self._power = 2 if objective == "kmeans" else 1
         self._search = Search(points)
         self._worst: list[tuple[float, NDArray[np.float32]]] = []
-        rows = max(default_seeding_rows(k), min(_FITTED, max(len(one.rows) for one in sets)))
-        need = 4 * points.dim * (rows + sum(min(_FITTED, len(one.rows)) for one in sets))
+        rows = max(default_seeding_rows(k), min(FITTED_ROWS, max(len(one.rows) for one in sets)))
+        need = 4 * points.dim * (rows + sum(min(FITTED_ROWS, len(one.rows)) for one in sets))
         resources.budget.require(need, f"centers fitted to {len(sets)} sets of rows")
         chosen = sample_rows(points, rows, resources.seed, "evaluate/coreset")
         share = points.count / len(chosen)
@@ -159,10 +159,10 @@ class _Hunt:
     def _side(self, rows_of: RowSet) -> _Side:
         counts = rows_of.weight > 0.0
         rows, weight = rows_of.rows[counts], rows_of.weight[counts]
-        if len(rows) > _FITTED:
+        if len(rows) > FITTED_ROWS:
             bits = randomness.bits(self._resources.seed, "evaluate/coreset/fitted", rows)
-            some = np.sort(np.argsort(bits)[:_FITTED])
-            rows, weight = rows[some], weight[some] * (len(rows) / _FITTED)
+            some = np.sort(np.argsort(bits)[:FITTED_ROWS])
+            rows, weight = rows[some], weight[some] * (len(rows) / FITTED_ROWS)
         return _Side(self._points.take(rows), weight)
 
     def judge(self, kind: int, sought: Sequence[NDArray[np.float32]]) -> None:
