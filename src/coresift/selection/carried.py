@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from coresift.core.errors import InputError
 from coresift.core.exact import Quantum
-from coresift.io.store import RowStore
 from coresift.selection.base import Context
 
 _RUN_ROWS = 1 << 20
@@ -26,6 +25,8 @@ class Carried:
         No weight is larger.
     context : Context
         The run's resources.
+    in_tasks : bool
+        Whether tasks ask which rows have none.
 
     Attributes
     ----------
@@ -33,10 +34,13 @@ class Carried:
         Rows that have a weight.
     """
 
-    def __init__(self, rows: int, largest: float, context: Context) -> None:
+    def __init__(
+        self, rows: int, largest: float, context: Context, *, in_tasks: bool = False
+    ) -> None:
         held = 8 * rows < context.budget.left() // 4
         kind = np.dtype(np.float64)
-        self._store = RowStore(rows, 1, kind, None if held else context.scratch)
+        place = context.scratch if in_tasks else context.scratch.driver
+        self._store = place.rows(None, rows, 1, kind, held=held)
         for start, stop in self._runs():
             self._store.write(start, np.full((stop - start, 1), np.nan))
         self._quantum = Quantum.covering(largest, rows)

@@ -92,7 +92,8 @@ def carry(
     vectors, kept = scan.take(learned.rows)
     subset.require_kept(learned.rows[~kept], "the rows", scan.source)
     # a mean of weights may exceed the largest by its rounding
-    carried = Carried(scan.rows, 2.0 * float(learned.weight.max()), context)
+    largest = 2.0 * float(learned.weight.max())
+    carried = Carried(scan.rows, largest, context, in_tasks=context.clustering is not None)
     resolved: Resolved = {}
     notes = []
     if context.clustering is not None:
@@ -115,13 +116,14 @@ def carry(
 
 def _pass(scan: Scan, carried: Carried, rule: Rule, *, all_rows: bool = True) -> None:
     """Give all rows a weight, or those that have none yet."""
+    without = None if all_rows else carried.without
 
     def task(
         rows: NDArray[np.int64], block: NDArray[np.float32]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         require_squarable(_longest(block))
-        if not all_rows:
-            left = carried.without(rows)
+        if without is not None:
+            left = without(rows)
             rows, block = rows[left], block[left]
         return rows, rule(rows, block) if len(rows) else np.empty(0)
 
