@@ -1,10 +1,13 @@
 """coresift cluster --engine ray, on one and on two machines of one processor, beside two threads.
 
-The machines are simulated: nodes of a Ray cluster on this one, with one processor each.
+The machines are simulated: nodes of a Ray cluster on this one, with one processor each. Each node's
+processes are held to a processor of its own, and the command to that of the head, where it would
+run; else one node alone would use the other's.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import warnings
@@ -29,10 +32,15 @@ def cluster_of(nodes: int) -> Any:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        every = sorted(os.sched_getaffinity(0))
         head = {**NODE, "include_dashboard": False}
+        # what a process starts inherits its processors
+        os.sched_setaffinity(0, {every[0]})
         made: Any = Cluster(initialize_head=True, head_node_args=head)
-        for _ in range(nodes - 1):
+        for index in range(1, nodes):
+            os.sched_setaffinity(0, {every[index % len(every)]})
             made.add_node(**NODE)
+        os.sched_setaffinity(0, every)
     return made
 
 
@@ -108,10 +116,11 @@ def main() -> None:
         return coresift("cluster", dump, *settings, *more)
 
     clusters = {nodes: cluster_of(nodes) for nodes in (1, 2)}
+    on_head = ("taskset", "-c", str(min(os.sched_getaffinity(0))))
     sides = {"threads": lambda: command("--threads", 2)}
     for nodes, made in clusters.items():
         more = ("--engine", "ray", "--ray-address", made.address, "--cpus-per-worker", 1)
-        sides[f"ray {nodes}"] = lambda more=more: command(*more)  # type: ignore[misc]
+        sides[f"ray {nodes}"] = lambda more=more: [*on_head, *command(*more)]  # type: ignore[misc]
     found = compare(sides, 1 if asked.quick else asked.repeats)
     for made in clusters.values():
         made.shutdown()
