@@ -5,17 +5,38 @@ from __future__ import annotations
 import pickle
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from coresift.core.errors import ResourceError
 from coresift.distributed.lineage import Step
 from coresift.distributed.worker import Outcome
-
-if TYPE_CHECKING:
-    from coresift.distributed.engine import RayEngine
 
 # how often a worker is heard of in a pass whose results are merged
 _REPORTS = 4
 _ATTEMPTS = 5
+
+
+class Workers(Protocol):
+    """Who runs tasks, and replaces workers that are lost."""
+
+    def started(
+        self,
+        worker: int,
+        step: Step,
+        items: Sequence[tuple[int, Any]],
+        merge: Callable[[Any, Any], Any] | None,
+        every: int,
+    ) -> Any:
+        """Let a worker run a task on some items; the stream of its outcomes."""
+
+    def heard(self, stream: Any) -> Outcome | None:
+        """The next outcome of a stream; None when the worker was lost."""
+
+    def recover(self, lost: set[int]) -> None:
+        """Put new workers in the place of lost ones, and write their parts again."""
+
+    def given_up(self, worker: int) -> ResourceError:
+        """The error when a worker is lost again and again."""
 
 
 class Pass:
@@ -23,8 +44,8 @@ class Pass:
 
     Parameters
     ----------
-    engine : RayEngine
-        Whose workers run it.
+    workers : Workers
+        Who runs it.
     step : Step
         Is told what was written.
     items : sequence
@@ -37,13 +58,13 @@ class Pass:
 
     def __init__(
         self,
-        engine: RayEngine,
+        workers: Workers,
         step: Step,
         items: Sequence[Any],
         owners: Sequence[int],
         merge: Callable[[Any, Any], Any] | None,
     ) -> None:
-        self._engine = engine
+        self._workers = workers
         self._step = step
         self._items = items
         self._owners = owners
@@ -71,7 +92,7 @@ class Pass:
             if lost:
                 attempts += 1
                 if attempts > _ATTEMPTS:
-                    raise self._engine.given_up(min(lost))
+                    raise self._workers.given_up(min(lost))
                 self._go_on(lost)
                 continue
             outcome = self._found[worker].popleft()
@@ -83,13 +104,13 @@ class Pass:
     def _begin(self, worker: int) -> None:
         self._stopped.discard(worker)
         numbered = [(number, self._items[number]) for number in self._left[worker]]
-        self._streams[worker] = self._engine.started(
+        self._streams[worker] = self._workers.started(
             worker, self._step, numbered, self._merge, self._every[worker]
         )
 
     def _listen(self, worker: int) -> set[int]:
         """Wait for a worker's next outcome; return who was lost, if anybody."""
-        outcome = self._engine.heard(self._streams[worker])
+        outcome = self._workers.heard(self._streams[worker])
         if outcome is None or outcome.lost is not None:
             self._stopped.add(worker)
             return {worker if outcome is None or outcome.lost is None else outcome.lost}
@@ -105,7 +126,7 @@ class Pass:
         for worker, left in self._left.items():
             while left and worker not in self._stopped and not self._failed(worker):
                 lost = lost | self._listen(worker)
-        self._engine.recover(lost)
+        self._workers.recover(lost)
         for worker, left in self._left.items():
             if left and worker in self._stopped:
                 self._begin(worker)
