@@ -18,7 +18,7 @@ from coresift.core.errors import ResourceError
 from coresift.distributed.connect import connect
 from coresift.distributed.lineage import Lineage, Step
 from coresift.distributed.packing import pack
-from coresift.distributed.passes import Pass
+from coresift.distributed.passes import ATTEMPTS, Pass
 from coresift.distributed.placing import place
 from coresift.distributed.rows import RemoteRows
 from coresift.distributed.worker import Outcome, StoreSpec, Worker
@@ -31,7 +31,6 @@ Result = TypeVar("Result")
 
 _LOG = logging.getLogger("coresift")
 _START_S = 120.0
-_ATTEMPTS = 5
 _CPUS = 4
 
 
@@ -223,7 +222,7 @@ class RayEngine:
         return [self._one(index, what, *arguments) for index in range(self.parts)]
 
     def _one(self, worker: int, what: str, *arguments: object) -> Any:
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             try:
                 return self._ray.get(getattr(self._actors[worker], what).remote(*arguments))
             except self._ray.exceptions.RayActorError:
@@ -233,14 +232,14 @@ class RayEngine:
     def given_up(self, worker: int) -> ResourceError:
         """The error when a worker is lost again and again."""
         return ResourceError(
-            f"worker {worker} of the Ray cluster was lost {_ATTEMPTS} times",
+            f"worker {worker} of the Ray cluster was lost {ATTEMPTS} times",
             hint="was it killed for its memory? a smaller --memory may help",
         )
 
     def recover(self, lost: set[int]) -> None:
         """Put new workers in the place of lost ones, and write their parts again."""
         lost = lost | self._missing()
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             for worker in sorted(lost):
                 self.retried += 1
                 _LOG.warning("worker %d was lost: another one takes its place", worker)
@@ -344,7 +343,7 @@ def _methods(ray: Any) -> type:
     class CoresiftWorker(Worker):
         pass
 
-    for name in ("about", "node", "sees", "meet", "make", "forget", "fetch", "put", "peak"):
+    for name in ("about", "node", "sees", "meet", "make", "forget", "fetch", "put"):
         method = getattr(Worker, name)
 
         def call(self: Worker, *arguments: Any, _method: Callable[..., Any] = method) -> Any:

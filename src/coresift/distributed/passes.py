@@ -13,7 +13,8 @@ from coresift.distributed.worker import Outcome
 
 # how often a worker is heard of in a pass whose results are merged
 _REPORTS = 4
-_ATTEMPTS = 5
+# how often a lost worker is replaced before it is given up
+ATTEMPTS = 5
 
 
 class Workers(Protocol):
@@ -91,7 +92,7 @@ class Pass:
                 lost = self._listen(worker)
             if lost:
                 attempts += 1
-                if attempts > _ATTEMPTS:
+                if attempts > ATTEMPTS:
                     raise self._workers.given_up(min(lost))
                 self._go_on(lost)
                 continue

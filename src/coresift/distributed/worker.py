@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from coresift._version import __version__
 from coresift.core.errors import CoresiftError, InputError, ParameterError, ResourceError
-from coresift.core.memory import Budget, give_back, peak_rss
+from coresift.core.memory import Budget, give_back
 from coresift.distributed.packing import Packed, unpack
 from coresift.distributed.rows import LocalRows
 from coresift.engine.local import LocalEngine
@@ -237,10 +237,6 @@ class Worker:
 
     def freed(self, name: str) -> None:
         """Stores are forgotten when the driver says so."""
-
-    def peak(self) -> int:
-        """Largest memory of this process so far, in bytes."""
-        return peak_rss()
 
     def _ask(self, worker: int, what: str, *arguments: object) -> Any:
         import ray

@@ -13,7 +13,6 @@ from coresift.clustering.distances import squared_distances
 from coresift.clustering.nearest import nearest
 from coresift.clustering.points import Points
 from coresift.core.progress import Progress
-from coresift.core.smallest import Smallest
 from coresift.engine.base import Engine
 
 
@@ -23,7 +22,6 @@ def represented(
     vectors: NDArray[np.float32],
     engine: Engine,
     progress: Progress,
-    outliers: int = 0,
     weigh: Callable[[NDArray[np.int64]], NDArray[np.float64]] | None = None,
 ) -> tuple[NDArray[np.float64], float]:
     """How many rows are nearest to each chosen one, and how far the farthest row is.
@@ -38,8 +36,6 @@ def represented(
         Their vectors.
     engine, progress : Engine, Progress
         Where to run and to report.
-    outliers : int
-        How many of the farthest rows are not looked at for the radius.
     weigh : callable, optional
         How many rows each of some rows stands for; by default itself.
 
@@ -55,11 +51,9 @@ def represented(
     order = np.argsort(rows)
     ascending = rows[order]
     weight = np.zeros(len(rows))
-    farthest = Smallest(outliers + 1)
+    radius = 0.0
 
-    def task(
-        run: tuple[int, int],
-    ) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.int64]]:
+    def task(run: tuple[int, int]) -> tuple[NDArray[Any], float]:
         ids, block = points.read(*run)
         labels = distinct[nearest(block, centers)]
         # of equal rows each that was chosen stands for itself
@@ -67,17 +61,17 @@ def represented(
         labels[np.searchsorted(ids, ascending[low:high])] = order[low:high]
         squared = squared_distances(block, vectors, labels)
         mass = None if weigh is None else weigh(ids)
-        return np.bincount(labels, mass, minlength=len(rows)), squared, ids
+        counts = np.bincount(labels, mass, minlength=len(rows))
+        return counts, float(squared.max(initial=0.0))
 
     with progress.stage("assign", points.rows) as stage:
-        for (start, stop), (counts, squared, ids) in zip(
+        for (start, stop), (counts, farthest) in zip(
             points.runs(), engine.map(task, points.runs()), strict=True
         ):
             weight += counts
-            farthest.add(-squared, ids)
+            radius = max(radius, farthest)
             stage.advance(stop - start)
-    keys, _ = farthest.result()
-    return weight, float(np.sqrt(-float(keys[-1])))
+    return weight, float(np.sqrt(radius))
 
 
 def _distinct(vectors: NDArray[np.float32]) -> NDArray[np.int32]:
