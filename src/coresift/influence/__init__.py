@@ -1,0 +1,1 @@
+"""Influence of rows on a target: gradients, curvatures and the scores they give."""
