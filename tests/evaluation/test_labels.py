@@ -50,7 +50,12 @@ def test_truth_values(tmp_path: Path) -> None:
     table = vector_table(gaussians(4, 3, 2), flag=[True, False, False, True])
     dump = open_dump([write_dump(tmp_path, table, files=2)])
     with resources() as lent:
-        assert read_labels(dump, "flag", None, lent.engine, lent.progress).codes.tolist() == [0, 1, 1, 0]
+        assert read_labels(dump, "flag", None, lent.engine, lent.progress).codes.tolist() == [
+            0,
+            1,
+            1,
+            0,
+        ]
 
 
 def test_known_classes_come_first(tmp_path: Path) -> None:

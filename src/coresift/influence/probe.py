@@ -15,6 +15,8 @@ feature of 1 holds the offset.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +35,8 @@ Codes = NDArray[np.int64]
 L2 = 0.01
 MOST_CLASSES = 1_000
 _TOLERANCE = 1e-8
+# rounding may keep the solver from its tolerance
+_ENOUGH = 1e-6
 _ITERATIONS = 5_000
 _LEAST_ROWS = 512
 # of the budget, when what the process takes by itself is off
@@ -137,18 +141,25 @@ class Training:
         """Classes of the probe."""
         return len(self.probe.weights)
 
-    def again(self, share: Array, tolerance: float = _TOLERANCE) -> Probe:
-        """Fit to the same rows, each as often as ``share`` says, which need not be whole.
+    def again(self, used: NDArray[np.bool_], tolerance: float = _TOLERANCE) -> Probe:
+        """Fit to some of the rows.
 
-        Features stay as they are; ``share``, shape (n,), is scaled to a sum of 1.
+        Features stay as they are, and each row counts 1 / n as before: the penalty weighs no less
+        where rows are missing. That is what influence predicts.
+
+        Parameters
+        ----------
+        used : ndarray of bool, shape (n,)
+            Which.
+        tolerance : float
+            See :func:`fit`.
         """
-        start = self.probe
-        used = share > 0.0
-        features, codes, share = self.features[used], self.codes[used], share[used]
-        weights, converged = fit(
-            features, codes, self.classes, start.l2, share, start.weights, tolerance
+        old = self.probe
+        weight = np.full(int(np.count_nonzero(used)), 1.0 / len(used))
+        found, converged = fit(
+            self.features[used], self.codes[used], weight, old.l2, old.weights, tolerance
         )
-        return Probe(weights, start.mean, start.scale, start.l2, converged)
+        return Probe(found, old.mean, old.scale, old.l2, converged)
 
 
 def training_bytes(rows: int, dim: int, classes: int, budget: Budget) -> int:
@@ -223,23 +234,34 @@ def train(
     del block
     scale = float(np.sqrt(np.square(features[:, :-1]).mean())) or 1.0
     features[:, :-1] /= scale
-    weights, converged = fit(features, codes, labels.classes, l2, np.ones(len(rows)))
+    weight = np.full(len(rows), 1.0 / len(rows))
+    with unwarned():
+        weights, converged = fit(features, codes, weight, l2, probe.weights)
     if not converged:
         notes.append(f"the probe did not converge in {_ITERATIONS:,} iterations")
     probe = Probe(weights, mean, scale, l2, converged)
     return Training(probe, rows, features, codes, tuple(notes))
 
 
+@contextmanager
+def unwarned() -> Iterator[None]:
+    """Let :func:`fit` run without warnings, which are of the whole process and not of a thread."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
+
+
 def fit(
     features: Array,
     codes: Codes,
-    classes: int,
+    weight: Array,
     l2: float,
-    share: Array,
-    start: Array | None = None,
+    start: Array,
     tolerance: float = _TOLERANCE,
 ) -> tuple[Array, bool]:
-    """Minimise the objective, single-threaded.
+    """Minimise the sum of weight * -log p_y + l2 / 2 |W|^2, single-threaded.
 
     Parameters
     ----------
@@ -247,14 +269,12 @@ def fit(
         x of the rows.
     codes : ndarray of int64, shape (n,)
         Their classes.
-    classes : int
-        How many there are; one without a row is only ever ruled out.
+    weight : ndarray of float64, shape (n,)
+        What each row counts.
     l2 : float
         The penalty.
-    share : ndarray of float64, shape (n,)
-        What each row counts, scaled to a sum of 1.
-    start : ndarray of float64, shape (classes, width), optional
-        W to start from.
+    start : ndarray of float64, shape (classes, width)
+        W to start from; a class without a row is only ever ruled out.
     tolerance : float
         Of the gradient's largest element.
 
@@ -263,33 +283,36 @@ def fit(
     weights : ndarray of float64, shape (classes, width)
         W.
     converged : bool
-        Whether the tolerance was reached.
+        Whether the gradient is about as small as that.
     """
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
-    absent = np.setdiff1d(np.arange(classes), codes)
+    absent = np.setdiff1d(np.arange(len(start)), codes)
+    shown, named, counted = features, codes, weight
     if len(absent):
-        # scikit-learn learns the classes it is shown: a row that counts nothing
-        features = np.vstack([features, np.zeros((len(absent), features.shape[1]))])
-        codes, share = np.append(codes, absent), np.append(share, np.zeros(len(absent)))
-    weight = share / share.sum()
-    # scikit-learn minimises C * sum of losses + |W|^2 / 2; of two classes it has one vector w,
-    # that is W = (-w, w) / 2, whose penalty is half of that
-    binary = classes == 2
+        # scikit-learn learns the classes it is shown: rows that count nothing
+        shown = np.vstack([features, np.zeros((len(absent), features.shape[1]))])
+        named, counted = np.append(codes, absent), np.append(weight, np.zeros(len(absent)))
+    # it minimises C * the sum + |W|^2 / 2; of two classes it has one vector w, that is
+    # W = (-w, w) / 2, whose penalty is half of that
+    binary = len(start) == 2
     model = LogisticRegression(
         C=(2.0 if binary else 1.0) / l2,
         fit_intercept=False,
         tol=tolerance,
         max_iter=_ITERATIONS,
-        warm_start=start is not None,
+        warm_start=True,
     )
-    if start is not None:
-        model.coef_ = (start[1:] - start[:1]) if binary else start.copy()
-    with threadpool_limits(1), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ConvergenceWarning)
-        model.fit(features, codes, sample_weight=weight)
-    converged = not any(issubclass(item.category, ConvergenceWarning) for item in caught)
-    found: Array = model.coef_
-    return (np.vstack([-found, found]) / 2.0 if binary else found), converged
+    model.coef_ = start[1:] - start[:1] if binary else start.copy()
+    with threadpool_limits(1):
+        model.fit(shown, named, sample_weight=counted)
+        found: Array = model.coef_
+        if binary:
+            found = np.vstack([-found, found]) / 2.0
+        scores = features @ found.T
+        scores = np.exp(scores - scores.max(axis=1, keepdims=True))
+        scores /= scores.sum(axis=1, keepdims=True)
+        scores[np.arange(len(codes)), codes] -= 1.0
+        gradient = (scores * weight[:, None]).T @ features + l2 * found
+    return found, bool(np.abs(gradient).max() <= max(tolerance, _ENOUGH))
