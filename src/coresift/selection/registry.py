@@ -228,8 +228,9 @@ METHODS: dict[str, Method] = {
             streaming=True,
             params=PrototypesParams,
             loader="coresift.selection.prototypes:select",
-            reads=("assignments",) * 2,
+            reads=("assignments",) * 3,
             adds=("row", "weight", "score", "cluster", "rank"),
+            size="optional",
             random=False,
         ),
         Method(

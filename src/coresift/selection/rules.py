@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from coresift.core import randomness
 from coresift.core.smallest import Smallest, SmallestPerGroup, ranks
-from coresift.selection.params.draw import GUMBEL
 from coresift.selection.stream import ScoreBlock
 
 _PURPOSE = "draw"
@@ -56,11 +55,12 @@ class Rule:
 
     def keys(self, block: ScoreBlock, rank: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         """Keys of some rows, smallest first; softrank goes by the rank, 1 for the best."""
-        if self.draw not in GUMBEL:
-            if self.draw == "threshold":
-                return randomness.uniform(self.seed, _PURPOSE, block.rows)
+        if self.draw == "top":
             return block.score * self.sign
-        noise = -np.log(-np.log(randomness.uniform(self.seed, _PURPOSE, block.rows)))
+        uniform = randomness.uniform(self.seed, _PURPOSE, block.rows)
+        if self.draw == "threshold":
+            return -uniform
+        noise = -np.log(-np.log(uniform))
         if rank is not None:
             return -self._perturbed(-np.log(rank), noise)
         if self.draw == "softmax":
