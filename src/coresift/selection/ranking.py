@@ -97,15 +97,20 @@ def _sample(over: Pass, rule: Rule) -> ScoreBlock:
     return ScoreBlock(sample.result()[1], *sample.carried())
 
 
-def _position(entries: NDArray[np.generic], values: NDArray[np.generic]) -> NDArray[np.int64]:
-    """Where values lie among distinct ascending entries: odd on an entry, even between two."""
+def _find(
+    entries: NDArray[np.generic], values: NDArray[np.generic]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """How many of distinct ascending entries are below each value, and whether one is equal."""
     below = np.searchsorted(entries, values)
     equal = entries[np.minimum(below, len(entries) - 1)] == values
-    return np.asarray(2 * below + equal, np.int64)
+    return below, np.asarray(equal)
 
 
 class _Order:
     """The order of some rows: by group, where that counts; by score, best first; by id.
+
+    Rows of one score, and of one group, are a run. Most other rows lie between two runs, and
+    need no look at ids.
 
     Parameters
     ----------
@@ -123,21 +128,13 @@ class _Order:
         # above all ids here, and so the place of those beyond
         self._beyond = int(block.rows.max()) + 1
         self._scores = np.unique(block.score * sign)
-        self._pairs = np.unique(self._pair(block))
-        self._codes = np.sort(self._code(block))
+        self._pairs = np.unique(self._pair(block, *_find(self._scores, block.score * sign)))
+        run, _ = self._run(block)
+        self._first = np.concatenate([[0], np.cumsum(np.bincount(run))])
+        self._codes = np.sort(self._code(run, block.rows))
 
     def __len__(self) -> int:
         return len(self._codes)
-
-    def _pair(self, block: ScoreBlock) -> NDArray[np.int64]:
-        """A number for each row, in the order of their pairs of group and score."""
-        place = _position(self._scores, block.score * self._sign)
-        return place + self.group(block) * (2 * len(self._scores) + 1)
-
-    def _code(self, block: ScoreBlock) -> NDArray[np.int64]:
-        """A number for each row, in the order of their triples of group, score and id."""
-        ids = np.minimum(block.rows, self._beyond)
-        return _position(self._pairs, self._pair(block)) * (self._beyond + 1) + ids
 
     def group(self, block: ScoreBlock) -> NDArray[np.int64]:
         """Group that each row is ranked in."""
@@ -145,9 +142,30 @@ class _Order:
             return np.zeros(len(block.rows), np.int64)
         return block.group
 
+    def _pair(
+        self, block: ScoreBlock, below: NDArray[np.int64], equal: NDArray[np.bool_]
+    ) -> NDArray[np.int64]:
+        """A number for each row, in the order of group and score."""
+        return self.group(block) * (2 * len(self._scores) + 1) + 2 * below + equal
+
+    def _run(self, block: ScoreBlock) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """The first run that does not stand before each row, and whether it is the row's."""
+        below, equal = _find(self._scores, block.score * self._sign)
+        if len(self.counts) == 1:
+            return below, equal
+        return _find(self._pairs, self._pair(block, below, equal))
+
+    def _code(self, run: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """A number for each row, in the order of run and id."""
+        return run * (self._beyond + 1) + np.minimum(rows, self._beyond)
+
     def before(self, block: ScoreBlock) -> NDArray[np.int64]:
         """How many of the ordered rows stand before each row."""
-        return np.searchsorted(self._codes, self._code(block))
+        run, equal = self._run(block)
+        before = self._first[run]
+        tied = np.flatnonzero(equal)
+        before[tied] = np.searchsorted(self._codes, self._code(run[tied], block.rows[tied]))
+        return before
 
 
 @dataclass(frozen=True)
