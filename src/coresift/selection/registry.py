@@ -23,6 +23,7 @@ from coresift.selection.params.prototypes import PrototypesParams
 from coresift.selection.params.random import RandomParams
 from coresift.selection.params.semantic_compression import SemanticCompressionParams
 from coresift.selection.params.sensitivity import SensitivityParams
+from coresift.selection.params.stochastic import StochasticParams
 from coresift.selection.params.top_k import TopKParams
 
 if TYPE_CHECKING:
@@ -248,8 +249,9 @@ METHODS: dict[str, Method] = {
             streaming=True,
             params=PrototypesParams,
             loader="coresift.selection.prototypes:select",
-            reads=("assignments",) * 2,
+            reads=("assignments",) * 3,
             adds=("row", "weight", "score", "cluster", "rank"),
+            size="optional",
             random=False,
         ),
         Method(
@@ -289,8 +291,22 @@ METHODS: dict[str, Method] = {
             adds=("row", "weight", "score", "cluster"),
         ),
         Method(
+            name="stochastic",
+            summary="Stochastic batch acquisition: rows at random, the more likely the higher they "
+            "score or rank.",
+            paper="Kirsch et al., Stochastic Batch Acquisition: A Simple Baseline for Deep Active "
+            "Learning, TMLR 2023",
+            needs=("score",),
+            streaming=True,
+            params=StochasticParams,
+            loader="coresift.selection.stochastic:select",
+            reads=("vectors", "columns"),
+            adds=("row", "weight", "score", "rank"),
+            size="optional",
+        ),
+        Method(
             name="top-k",
-            summary="The rows of highest or lowest score, over all or per group.",
+            summary="The rows of highest or lowest score, over all or per group, or drawn by it.",
             paper="",
             needs=("score",),
             streaming=True,
