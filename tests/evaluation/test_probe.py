@@ -13,7 +13,7 @@ from coresift.core import randomness
 from coresift.core.memory import Budget
 from coresift.evaluation import probe as module
 from coresift.evaluation.base import RowSet
-from coresift.evaluation.labels import Labels
+from coresift.io.labels import Labels
 from coresift.evaluation.probe import fit, probe
 from tests.clustering.rows import Rows
 from tests.data import digits, gaussians

@@ -24,11 +24,12 @@ from coresift.evaluation.certificate import FITTED_ROWS, Certificate, certify
 from coresift.evaluation.cost import kmeans_cost_error
 from coresift.evaluation.coverage import coverage
 from coresift.evaluation.grouping import Grouping
-from coresift.evaluation.labels import Labels, check_label, read_labels
+from coresift.evaluation.labels import balance
 from coresift.evaluation.mmd import Mmd, mmd
 from coresift.evaluation.probe import probe, training_bytes
 from coresift.evaluation.subset import SubsetFile
 from coresift.io.dump import Dump, InputOptions
+from coresift.io.labels import Labels, check_label, read_labels
 from coresift.io.vectors import Vectors
 
 # What a run of rows takes while it is worked on, by a worker.
@@ -327,13 +328,15 @@ def _classes(
 ) -> Values:
     """Metrics of the classes."""
     with run.clock.stage("label"):
-        labels: Labels = read_labels(dump, label, vectors.kept, resources)
+        labels: Labels = read_labels(
+            dump, label, vectors.kept, resources.engine, resources.progress
+        )
     if labels.missing:
         notes.append(f"{labels.missing:,} rows have no {label!r} and are left out of its metrics")
     with run.clock.stage("probe"):
         accuracy, told = probe(vectors, sets, labels, resources)
     notes.extend(told)
-    return {**labels.balance(sets), **accuracy}
+    return {**balance(labels, sets), **accuracy}
 
 
 def _how(discrepancy: Mmd, vectors: Vectors) -> str:
