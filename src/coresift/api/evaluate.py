@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -19,17 +19,16 @@ from coresift.api.run import CommonOptions, Paths, Run
 from coresift.clustering.points import Points, Sample, sample_rows
 from coresift.clustering.saved import SavedClustering
 from coresift.core.errors import MismatchError, ParameterError
-from coresift.evaluation.base import Metric, Resources, RowSet, Values, summarise
+from coresift.evaluation.base import BETTER, Metric, Resources, RowSet, summarise
 from coresift.evaluation.certificate import FITTED_ROWS, Certificate, certify
-from coresift.evaluation.cost import kmeans_cost_error
-from coresift.evaluation.coverage import coverage
 from coresift.evaluation.grouping import Grouping
-from coresift.evaluation.labels import balance
-from coresift.evaluation.mmd import Mmd, mmd
-from coresift.evaluation.probe import probe, training_bytes
+from coresift.evaluation.mmd import Mmd
+from coresift.evaluation.panel import COVERAGE, Panel, asked_for, needs, working_bytes
+from coresift.evaluation.probe import training_bytes
 from coresift.evaluation.subset import SubsetFile
 from coresift.io.dump import Dump, InputOptions
 from coresift.io.labels import Labels, check_label, read_labels
+from coresift.io.scan import Scan
 from coresift.io.vectors import Vectors
 
 # What a run of rows takes while it is worked on, by a worker.
@@ -58,11 +57,11 @@ class Evaluation:
         Uniform subsets.
     clusters : str or None
         The clustering used; None when a reference was trained.
-    k : int
-        Its clusters.
-    mmd_method : str
-        ``exact`` or ``random_fourier_features``.
-    mmd_bandwidth : float
+    k : int or None
+        Its clusters; None where no metric is about clusters.
+    mmd_method : str or None
+        ``exact`` or ``random_fourier_features``; None where it was not measured.
+    mmd_bandwidth : float or None
         Of the Gaussian kernel.
     coverage_rows : int
         Rows that coverage was measured from.
@@ -84,9 +83,9 @@ class Evaluation:
     metrics: dict[str, Metric]
     repeats: int
     clusters: str | None
-    k: int
-    mmd_method: str
-    mmd_bandwidth: float
+    k: int | None
+    mmd_method: str | None
+    mmd_bandwidth: float | None
     coverage_rows: int
     label: str | None
     coreset: Certificate | None
@@ -105,6 +104,9 @@ def evaluate(
     full: Paths,
     clusters: str | os.PathLike[str] | None = None,
     label: str | None = None,
+    metrics: Sequence[str] | None = None,
+    agree: str | None = None,
+    near: float | None = None,
     repeats: int = 5,
     sample: int | None = None,
     coreset: bool = False,
@@ -131,6 +133,13 @@ def evaluate(
         else a k-means trained for the purpose.
     label : str, optional
         Column of classes; adds the balance of classes and the accuracy of a probe.
+    metrics : sequence of str, optional
+        What to measure: names of metrics, and the words ``usual``, which is the default, and
+        ``all``.
+    agree : str, optional
+        Another column of vectors; adds how far both agree on which rows are alike.
+    near : float, optional
+        Largest distance of near duplicates; by default a tenth of the median distance.
     repeats : int
         Uniform subsets to compare with.
     sample : int, optional
@@ -159,6 +168,7 @@ def evaluate(
         When the run cannot go on.
     """
     _check({"--repeats": repeats, "--sample": sample})
+    asked = asked_for(metrics, label=label is not None, agree=agree is not None, near=near)
     _check({"--centers": centers, "-k": k, "--objective": objective}, coreset=coreset)
     with Run(full, common) as run:
         chosen = SubsetFile.open(os.fspath(subset))
@@ -173,14 +183,13 @@ def evaluate(
             notes.append("evaluate ran on the CPU: it has no work for --device cuda")
         if label is not None:
             check_label(dump, label)
+        other = None if agree is None else _other(run, dump, agree)
         if given is not None:
             require_same_reading(dump, given, *EVALUATION)
             clustering: SavedClustering | None = given
         else:
             clustering = selected_with(dump, chosen.provenance, notes)
-        sets, vectors = _row_sets(
-            run, dump, chosen, repeats, notes, probed=label is not None, keep=keep_scratch
-        )
+        sets, vectors = _row_sets(run, dump, chosen, repeats, notes, asked, other, keep_scratch)
         if clustering is not None and clustering.rows != vectors.count:
             raise MismatchError(
                 f"{clustering.path}: {clustering.rows:,} rows are clustered, expected the "
@@ -188,13 +197,28 @@ def evaluate(
                 hint="run `coresift cluster` again",
             )
         resources = Resources(run.engine, run.budget, run.scratch, run.progress, run.seed)
-        values: Values = {}
-        with run.clock.stage("clusters"):
-            grouping = _grouping(vectors, sets, clustering, resources, notes, dump.options)
-        with run.clock.stage("cost"):
-            values.update(kmeans_cost_error(vectors, sets, grouping, resources))
+        panel = Panel(
+            vectors,
+            sets,
+            resources,
+            run.clock.stage,
+            targets=coverage_targets(vectors, asked, sample, resources, notes),
+            near=near,
+            other=None if other is None else other.take,
+            notes=notes,
+        )
+        if coreset or needs(asked, "clusters"):
+            with run.clock.stage("clusters"):
+                panel.grouping = reference(
+                    vectors, sets, clustering, resources, notes, dump.options
+                )
+        if label is not None and needs(asked, "--label"):
+            panel.labels = classes(run, dump, label, vectors, notes)
+        values = panel.measure(asked)
         certificate = None
         if coreset:
+            assert panel.grouping is not None
+            grouping = panel.grouping
             with run.clock.stage("coreset"):
                 found, certificate = certify(
                     vectors,
@@ -211,27 +235,19 @@ def evaluate(
                     f"centers were fitted to {FITTED_ROWS:,} of the {len(sets[0].rows):,} rows of "
                     f"{chosen.path}, drawn uniformly"
                 )
-        with run.clock.stage("coverage"):
-            targets = _targets(vectors, sample, resources, notes)
-            values.update(coverage(vectors, targets, sets, resources))
-        with run.clock.stage("mmd"):
-            discrepancy = mmd(vectors, sets, resources)
-        values.update(discrepancy.values)
-        values.update(grouping.clusters_hit())
-        if label is not None:
-            values.update(_classes(run, dump, label, vectors, sets, resources, notes))
-        notes.append(_how(discrepancy, vectors))
+        if panel.mmd is not None:
+            notes.append(_how(panel.mmd, vectors))
         return Evaluation(
             rows_full=vectors.count,
             rows_subset=len(sets[0].rows),
             weight_sum=float(sets[0].weight.sum()),
-            metrics=summarise(values),
+            metrics=summarise({name: values[name] for name in BETTER if name in values}),
             repeats=repeats,
             clusters=None if clustering is None else str(clustering.path),
-            k=len(grouping.size),
-            mmd_method=discrepancy.method,
-            mmd_bandwidth=discrepancy.bandwidth,
-            coverage_rows=targets.count,
+            k=None if panel.grouping is None else len(panel.grouping.size),
+            mmd_method=None if panel.mmd is None else panel.mmd.method,
+            mmd_bandwidth=None if panel.mmd is None else panel.mmd.bandwidth,
+            coverage_rows=panel.targets.count,
             label=label,
             coreset=certificate,
             notes=tuple(notes),
@@ -265,16 +281,18 @@ def _row_sets(
     chosen: SubsetFile,
     repeats: int,
     notes: list[str],
-    *,
-    probed: bool,
+    asked: frozenset[str],
+    other: Scan | None,
     keep: bool,
 ) -> tuple[list[RowSet], Vectors]:
     """Vectors of the full data; the subset, and uniform subsets of its size."""
     held = _ROW_BYTES * dump.rows + _SET_ROW_BYTES * chosen.dump.rows * (1 + repeats)
     run.budget.require(held, f"an evaluation of {dump.rows:,} rows")
     reserve = held + _RUN_BYTES * run.engine.workers
-    if probed:
+    if not asked.isdisjoint(("probe_accuracy", "probe_accuracy_full")):
         reserve += training_bytes(dump.rows, dump.embedding.dim, run.budget)
+    dim = max(dump.embedding.dim, 0 if other is None else other.dim)
+    reserve += working_bytes(asked, dim, 1 + repeats, run.engine.workers)
     with run.clock.stage("read"):
         vectors = run.vectors(dump, reserve=reserve, keep=keep)
         subset = chosen.read(vectors, dump.source)
@@ -285,7 +303,7 @@ def _row_sets(
     return [subset, *drawn], vectors
 
 
-def _grouping(
+def reference(
     vectors: Vectors,
     sets: list[RowSet],
     clustering: SavedClustering | None,
@@ -293,6 +311,7 @@ def _grouping(
     notes: list[str],
     options: InputOptions,
 ) -> Grouping:
+    """The clustering that sets are judged by: the one at hand, or a k-means for the purpose."""
     if clustering is not None:
         return Grouping.of_saved(clustering, sets)
     spherical = options.metric == "cosine"
@@ -304,11 +323,15 @@ def _grouping(
     return grouping
 
 
-def _targets(
-    vectors: Vectors, sample: int | None, resources: Resources, notes: list[str]
+def coverage_targets(
+    vectors: Vectors,
+    asked: frozenset[str],
+    sample: int | None,
+    resources: Resources,
+    notes: list[str],
 ) -> Points:
     """The rows that coverage is measured from."""
-    if sample is None or sample >= vectors.count:
+    if sample is None or sample >= vectors.count or asked.isdisjoint(COVERAGE):
         return vectors
     rows = sample_rows(vectors, sample, resources.seed, "evaluate/coverage")
     notes.append(
@@ -317,26 +340,28 @@ def _targets(
     return Sample(vectors, rows, resources.budget, resources.scratch)
 
 
-def _classes(
-    run: Run,
-    dump: Dump,
-    label: str,
-    vectors: Vectors,
-    sets: list[RowSet],
-    resources: Resources,
-    notes: list[str],
-) -> Values:
-    """Metrics of the classes."""
+def classes(run: Run, dump: Dump, label: str, vectors: Vectors, notes: list[str]) -> Labels:
+    """Read the class of each row."""
     with run.clock.stage("label"):
-        labels: Labels = read_labels(
-            dump, label, vectors.kept, resources.engine, resources.progress
-        )
+        labels = read_labels(dump, label, vectors.kept, run.engine, run.progress)
     if labels.missing:
         notes.append(f"{labels.missing:,} rows have no {label!r} and are left out of its metrics")
-    with run.clock.stage("probe"):
-        accuracy, told = probe(vectors, sets, labels, resources)
-    notes.extend(told)
-    return {**balance(labels, sets), **accuracy}
+    return labels
+
+
+def _other(run: Run, dump: Dump, column: str) -> Scan:
+    """The vectors of another model for the same rows."""
+    if column == dump.embedding.name:
+        raise ParameterError(
+            f"--agree {column!r} is the column that rows are compared by",
+            hint="name a column with the vectors of another model",
+        )
+    options = replace(dump.options, embedding=column, embedding_dtype=None, vectors=())
+    options = replace(options, dtype=None, dim=None)
+    found = run.open(options)
+    if found.embedding.name == dump.embedding.name:
+        raise ParameterError(f"--agree {column!r} names no other column")
+    return Scan(found, run.engine, run.progress)
 
 
 def _how(discrepancy: Mmd, vectors: Vectors) -> str:

@@ -5,7 +5,7 @@ Kornblith et al., Similarity of Neural Network Representations Revisited, ICML 2
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +17,12 @@ from coresift.evaluation.base import Resources, RowSet, Values
 
 MOST_ROWS = 2_000
 NEIGHBOURS = 10
+Take = Callable[[NDArray[np.int64]], tuple[NDArray[np.float32], NDArray[np.bool_]]]
 _PURPOSE = "evaluate/agreement"
 
 
-def agreement(
-    points: Points, other: Points, sets: Sequence[RowSet], resources: Resources
-) -> Values:
-    """Linear CKA of the two columns, and the mean Jaccard index of the ten nearest rows.
+def agreement(points: Points, other: Take, sets: Sequence[RowSet], resources: Resources) -> Values:
+    """Linear CKA of two columns of vectors, and the mean Jaccard index of the ten nearest rows.
 
     Both are taken over each set's rows, or 2,000 of them, drawn uniformly: of a uniform set they
     say how far the models agree on the data, of the subset how far on what was chosen. Rows
@@ -31,32 +30,39 @@ def agreement(
 
     Parameters
     ----------
-    points, other : Points
-        All rows, as each column has them.
+    points : Points
+        All rows.
+    other : callable
+        Takes ids, ascending, and gives the other vectors and which of the rows have one.
     sets : sequence of RowSet
         What to judge.
     resources : Resources
         The run's resources.
     """
-    there = other.kept_rows()
+    drawn = [rows_of.at_most(MOST_ROWS, resources.seed, _PURPOSE).rows for rows_of in sets]
+    union = np.unique(np.concatenate(drawn))
+    vectors, there = other(union)
+
+    def both(rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        place = np.searchsorted(union, rows)
+        place = place[there[place]]
+        return points.take(union[place]), vectors[place]
 
     def task(pair: tuple[NDArray[np.float32], NDArray[np.float32]]) -> tuple[float, float]:
         return cka(*pair), jaccard(*pair)
 
-    def both(rows_of: RowSet) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        rows = rows_of.rows
-        if len(there) < other.rows:
-            rows = rows[np.isin(rows, there, assume_unique=True)]
-        drawn = RowSet(rows, np.ones(len(rows))).at_most(MOST_ROWS, resources.seed, _PURPOSE)
-        return points.take(drawn.rows), other.take(drawn.rows)
-
     found = np.zeros((2, len(sets)))
     with resources.progress.stage("agreement", len(sets)) as stage:
-        pairs = resources.engine.driver.map(task, (both(rows_of) for rows_of in sets))
+        pairs = resources.engine.driver.map(task, map(both, drawn))
         for index, values in enumerate(pairs):
             found[:, index] = values
             stage.advance(1)
     return {"agree_cka": found[0], "agree_jaccard": found[1]}
+
+
+def union_bytes(sets: int, dim: int) -> int:
+    """What the other vectors of ``sets`` sets take."""
+    return sets * MOST_ROWS * dim * 4
 
 
 def cka(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
@@ -76,7 +82,7 @@ def _centred(features: NDArray[np.float32]) -> NDArray[np.float64]:
     wide = features.astype(np.float64)
     wide -= wide.mean(axis=0) if len(wide) else 0.0
     # of equal rows the mean leaves rounding errors
-    wide[:, np.ptp(features, axis=0) == 0.0] = 0.0
+    wide[:, (features == features[:1]).all(axis=0)] = 0.0
     largest = np.abs(wide).max(initial=0.0)
     if largest > 0.0:
         wide /= largest
@@ -102,4 +108,5 @@ def _nearest_others(features: NDArray[np.float32], count: int) -> NDArray[np.int
     itself = found == np.arange(len(found))[:, None]
     # among many equal rows it may not be listed: then the last goes
     itself[~itself.any(axis=1), -1] = True
-    return found[~itself].reshape(len(found), count)
+    others: NDArray[np.int32] = found[~itself].reshape(len(found), count)
+    return others

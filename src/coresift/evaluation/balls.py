@@ -55,9 +55,7 @@ class Balls:
     squared: NDArray[np.float64]
 
     @classmethod
-    def around(
-        cls, rows: NDArray[np.int64], vectors: NDArray[np.float32], engine: Engine
-    ) -> Balls:
+    def around(cls, rows: NDArray[np.int64], vectors: NDArray[np.float32], engine: Engine) -> Balls:
         """Measure the neighbours of all rows among each other."""
         count = min(_COVER_NEIGHBOUR, len(rows) - 1) + 1
         centers = Centers.prepare(vectors)

@@ -11,8 +11,8 @@ from coresift.clustering.centers import Centers
 from coresift.clustering.neighbors import neighbors
 from coresift.clustering.points import Points
 from coresift.evaluation.base import Resources, RowSet, Values
-from coresift.evaluation.labels import Labels
 from coresift.evaluation.probe import held_out
+from coresift.io.labels import Labels
 
 NEIGHBOURS = 5
 MOST_ROWS, MOST_TESTED = 20_000, 5_000

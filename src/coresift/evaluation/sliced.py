@@ -71,8 +71,9 @@ def sliced_wasserstein(points: Points, sets: Sequence[RowSet], resources: Resour
 
 def directions(dim: int, seed: int) -> NDArray[np.float64]:
     """Directions, uniform on the sphere, shape (dim, 64)."""
-    normal = randomness.generator(seed, _PURPOSE).standard_normal((dim, DIRECTIONS))
-    return normal / np.sqrt(np.square(normal).sum(axis=0))
+    found = randomness.generator(seed, _PURPOSE).standard_normal((dim, DIRECTIONS))
+    found /= np.sqrt(np.square(found).sum(axis=0))
+    return found
 
 
 def projected(
