@@ -182,8 +182,8 @@ GROUPS = (
     Group(("probe_accuracy", "probe_accuracy_full"), "probe", _probe, "--label"),
     Group(("knn_accuracy",), "knn", _knn, "--label", usual=False),
     Group(("p_precision", "p_recall", "knn_coverage"), "balls", _balls, usual=False),
-    Group(("sliced_wasserstein",), "sliced", _sliced, usual=False),
-    Group(("vendi_score",), "vendi", _vendi, usual=False),
+    Group(("sliced_wasserstein",), "sliced", _sliced),
+    Group(("vendi_score",), "vendi", _vendi),
     Group(("duplicates_equal", "duplicates_near"), "duplicates", _duplicates, usual=False),
     Group(("agree_cka", "agree_jaccard"), "agreement", _agreement, "--agree"),
 )

@@ -66,8 +66,6 @@ def effective_number(vectors: NDArray[np.float32]) -> float:
     vectors : ndarray of float32, shape (n, dim)
         A vector of zeros is at right angles to all others, and like all other zeros.
     """
-    from scipy.linalg import eigvalsh
-
     count, dim = vectors.shape
     squared = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
     zeros = int(np.count_nonzero(squared == 0.0))
@@ -82,6 +80,6 @@ def effective_number(vectors: NDArray[np.float32]) -> float:
             part = slice(start, start + _TILE)
             wide = vectors[part] * scale[part, None]
             side += wide.T @ wide
-    values = np.append(eigvalsh(side, overwrite_a=True, check_finite=False), zeros / count)
+    values = np.append(np.linalg.eigvalsh(side), zeros / count)
     values = values[values > _ROUNDING]
     return float(np.exp(-(values * np.log(values)).sum()))

@@ -32,8 +32,8 @@ from coresift.cli import options
     "--metrics",
     metavar="A,B",
     help="What to measure: names of metrics, `usual`, or `all` that what is given allows. Beside "
-    "the usual ones there are p_precision, p_recall, knn_coverage, sliced_wasserstein, "
-    "vendi_score, duplicates_equal, duplicates_near and, with --label, knn_accuracy.  "
+    "the usual ones there are p_precision, p_recall, knn_coverage, duplicates_equal, "
+    "duplicates_near and, with --label, knn_accuracy.  "
     "[default: usual]",
 )
 @click.option(
