@@ -16,6 +16,7 @@ from coresift.core.errors import CoresiftError
 
 if TYPE_CHECKING:
     from coresift.api.cluster import cluster
+    from coresift.api.compare import compare
     from coresift.api.doctor import doctor
     from coresift.api.evaluate import evaluate
     from coresift.api.inspect import inspect
@@ -28,6 +29,7 @@ __all__ = [
     "CoresiftError",
     "__version__",
     "cluster",
+    "compare",
     "doctor",
     "evaluate",
     "inspect",
@@ -41,7 +43,10 @@ __all__ = [
 _MODULES = {
     **{
         name: name
-        for name in ("cluster", "doctor", "evaluate", "inspect", "replay", "select", "weights")
+        for name in (
+            *("cluster", "compare", "doctor", "evaluate", "inspect", "replay", "select"),
+            "weights",
+        )
     },
     "plan_cluster": "plan",
     "plan_select": "plan",

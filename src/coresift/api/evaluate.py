@@ -286,13 +286,8 @@ def _row_sets(
     keep: bool,
 ) -> tuple[list[RowSet], Vectors]:
     """Vectors of the full data; the subset, and uniform subsets of its size."""
-    held = _ROW_BYTES * dump.rows + _SET_ROW_BYTES * chosen.dump.rows * (1 + repeats)
-    run.budget.require(held, f"an evaluation of {dump.rows:,} rows")
-    reserve = held + _RUN_BYTES * run.engine.workers
-    if not asked.isdisjoint(("probe_accuracy", "probe_accuracy_full")):
-        reserve += training_bytes(dump.rows, dump.embedding.dim, run.budget)
     dim = max(dump.embedding.dim, 0 if other is None else other.dim)
-    reserve += working_bytes(asked, dim, 1 + repeats, run.engine.workers)
+    reserve = reserved(run, dump, asked, [chosen.dump.rows] * (1 + repeats), dim)
     with run.clock.stage("read"):
         vectors = run.vectors(dump, reserve=reserve, keep=keep)
         subset = chosen.read(vectors, dump.source)
@@ -301,6 +296,22 @@ def _row_sets(
     if vectors.dropped:
         notes.append(f"{vectors.dropped:,} rows were left out, their vectors being invalid")
     return [subset, *drawn], vectors
+
+
+def reserved(run: Run, dump: Dump, asked: frozenset[str], sizes: Sequence[int], dim: int) -> int:
+    """What measuring sets of some sizes takes beside the vectors.
+
+    Raises
+    ------
+    ResourceError
+        When the budget does not even hold what is there for every row.
+    """
+    held = _ROW_BYTES * dump.rows + _SET_ROW_BYTES * sum(sizes)
+    run.budget.require(held, f"an evaluation of {dump.rows:,} rows")
+    reserve = held + _RUN_BYTES * run.engine.workers
+    if not asked.isdisjoint(("probe_accuracy", "probe_accuracy_full")):
+        reserve += training_bytes(dump.rows, dump.embedding.dim, run.budget)
+    return reserve + working_bytes(asked, dim, len(sizes), run.engine.workers)
 
 
 def reference(

@@ -153,7 +153,7 @@ def select(
             "prefix": prefix,
         }
         held = output_columns(dump, found.adds, **shape)
-        parents = _parents(found, options, clustering)
+        parents = parents_of(found, options, clustering)
         used = [*run.paths, *dump.options.vectors, *(parent["path"] for parent in parents.values())]
         target = Target(
             output, overwrite=overwrite, inputs=[*used, *(table.ref.name for table in dump.tables)]
@@ -166,7 +166,7 @@ def select(
         provenance = Provenance(
             command="select",
             method=found.name,
-            params={**_recorded(options), "size": None if wanted is None else str(wanted)},
+            params={**recorded(options), "size": None if wanted is None else str(wanted)},
             output=shape,
             parents=parents,
             **run.input_provenance(dump),
@@ -254,7 +254,7 @@ def follow(run: Run, clustering: SavedClustering) -> InputOptions:
     return theirs
 
 
-def _recorded(options: Params) -> dict[str, Any]:
+def recorded(options: Params) -> dict[str, Any]:
     """The options that decide the result, with paths that mean the same from elsewhere."""
     values: dict[str, Any] = options.to_json()
     for item in options.options():
@@ -268,7 +268,7 @@ def _recorded(options: Params) -> dict[str, Any]:
     return values
 
 
-def _parents(
+def parents_of(
     method: Method, options: Params, clustering: SavedClustering | None
 ) -> dict[str, dict[str, str]]:
     """Paths and digests of the other results that are used."""
