@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmarks import (
     cluster,
+    compare,
     coresets,
     dedup,
     facility_location,
@@ -27,6 +28,7 @@ for module in (
     startup,
     select,
     cluster,
+    compare,
     time_to_cost,
     memory,
     variance,
