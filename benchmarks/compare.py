@@ -1,4 +1,4 @@
-"""coresift compare: eight methods on Fashion-MNIST, at three sizes from three seeds, as one command."""
+"""coresift compare: eight methods on Fashion-MNIST, three sizes and three seeds, one command."""
 
 from __future__ import annotations
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from tests.cli.command import coresift
+from tests.cli.command import PROGRAM, coresift
 from tests.data import digits_dump
 
 COMPARE = ["compare", "emb", "-n", 20, "--seeds", 2, "--metrics", "mmd,coverage_max"]
@@ -71,3 +74,22 @@ def test_settings_of_all_kinds() -> None:
     assert found == {
         "sensitivity": {"with_replacement": True}, "random": {"by": "a=b"}, "top-k": {"score": "x"},
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_comparison_leaves_nothing(
+    number: signal.Signals, code: int, tmp_path: Path
+) -> None:
+    digits_dump(tmp_path / "emb")
+    command = [*map(str, COMPARE), "--methods", "random", "--seeds", "90", "--scratch", "."]
+    with subprocess.Popen(
+        [*PROGRAM, *command, "-o", "out"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    ) as process:
+        # until the first selection of many is done
+        while not list(tmp_path.glob("coresift-compare-*/*.parquet")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (code, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["emb"]

@@ -78,7 +78,7 @@ def test_narrow_and_wide() -> None:
 
 
 def test_coverage_of_equals_is_that_of_its_paper() -> None:
-    """Of two samples of one distribution: 1 - (M-1)...(M-5) / ((2M-1)...(2M-5)), lemma 2."""
+    """Of two samples of one distribution: 1 - (M-1)...(M-5) / ((2M-1)...(2M-5))."""
     generator = np.random.default_rng(2)
     rows = 1_500
     real, fake = (generator.normal(size=(rows, 4)).astype(np.float32) for _ in range(2))
@@ -105,11 +105,12 @@ def test_one_row_and_equal_rows() -> None:
         same = balls(Rows(np.ones((30, 2), np.float32)), [everything(30)], lent)
         alone = balls(Rows(array[:1]), [everything(1)], lent)
     assert found["p_recall"].tolist() == pytest.approx([1 / 50, 10 / 50])
-    assert found["p_precision"][1] == 1.0
+    assert found["p_precision"][1] == pytest.approx(1.0, rel=1e-12)
     assert found["knn_coverage"][1] >= 10 / 50
-    assert [same[name][0] for name in ("p_precision", "p_recall", "knn_coverage")] == [1.0] * 3
+    names = ("p_precision", "p_recall", "knn_coverage")
+    assert [same[name][0] for name in names] == pytest.approx([1.0] * 3, rel=1e-12)
     # where there is no other row, none is where others are
-    assert [alone[name][0] for name in ("p_precision", "p_recall", "knn_coverage")] == [0, 1, 1]
+    assert [alone[name][0] for name in names] == [0, 1, 1]
 
 
 def test_a_row_does_not_vouch_for_itself() -> None:

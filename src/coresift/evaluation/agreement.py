@@ -66,7 +66,7 @@ def union_bytes(sets: int, dim: int) -> int:
 
 
 def cka(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
-    """Linear CKA of two sets of features of the same rows, from 0 to 1 (section 3, equation 3).
+    """Linear CKA of two sets of features of the same rows, from 0 to 1 (section 3).
 
     1 where neither has any variance, 0 where only one has.
     """

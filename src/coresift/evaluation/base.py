@@ -110,6 +110,14 @@ class RowSet:
         chosen = np.sort(np.lexsort((self.rows, keys))[:size])
         return RowSet(self.rows[chosen], self.weight[chosen])
 
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """Weights scaled to sum to 1; equal ones where all are 0, as in a sample they may be."""
+        total = self.weight.sum()
+        if total == 0.0:
+            return np.full(len(self.rows), 1.0 / len(self.rows))
+        return np.asarray(self.weight / total, np.float64)
+
     def within(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Positions of this set's rows in a run of all rows' ids, and their weights."""
         if not len(rows):

@@ -45,10 +45,10 @@ def sliced_wasserstein(points: Points, sets: Sequence[RowSet], resources: Resour
     lines = projected(source, directions(points.dim, resources.seed), resources)
     places = [np.searchsorted(rows, one) for one in (everything, *(some.rows for some in drawn))]
     shares = [np.full(len(everything), 1.0 / len(everything))]
-    shares += [rows_of.weight / rows_of.weight.sum() for rows_of in drawn]
+    shares += [rows_of.shares for rows_of in drawn]
 
     def task(line: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Integral of the difference of the distribution functions (Bonneel et al., 2.1)."""
+        """Integral of the difference of the distribution functions."""
         order = np.argsort(line, kind="stable")
         steps = np.diff(line[order].astype(np.float64))
         rank = np.empty(len(order), np.int64)

@@ -59,7 +59,7 @@ def vendi(points: Points, sets: Sequence[RowSet], resources: Resources) -> Value
 
 
 def effective_number(vectors: NDArray[np.float32]) -> float:
-    """Exponential of the entropy of the eigenvalues of the kernel over n (definition 3.1).
+    """Exponential of the entropy of the eigenvalues of the kernel over n.
 
     Parameters
     ----------
