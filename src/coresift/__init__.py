@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from coresift.api.replay import replay
     from coresift.api.select import select
     from coresift.api.weights import weights
+    from coresift.cli.recipes import run
 
 __all__ = [
     "CoresiftError",
@@ -34,17 +35,19 @@ __all__ = [
     "plan_cluster",
     "plan_select",
     "replay",
+    "run",
     "select",
     "weights",
 ]
 
 _MODULES = {
     **{
-        name: name
+        name: f"api.{name}"
         for name in ("cluster", "doctor", "evaluate", "inspect", "replay", "select", "weights")
     },
-    "plan_cluster": "plan",
-    "plan_select": "plan",
+    "plan_cluster": "api.plan",
+    "plan_select": "api.plan",
+    "run": "cli.recipes",
 }
 
 
@@ -52,7 +55,7 @@ def __getattr__(name: str) -> object:
     """Import a verb when it is first used: ``import coresift`` alone loads nothing heavy."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"coresift.api.{_MODULES[name]}"), name)
+    return getattr(importlib.import_module(f"coresift.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

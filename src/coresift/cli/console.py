@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -23,8 +25,26 @@ if TYPE_CHECKING:
 _PATIENCE_S = 1.0
 
 
+_receiver: ContextVar[list[object] | None] = ContextVar("receiver", default=None)
+
+
+@contextmanager
+def handed_over() -> Iterator[list[object]]:
+    """Collect what commands would print as JSON, instead of printing it."""
+    received: list[object] = []
+    token = _receiver.set(received)
+    try:
+        yield received
+    finally:
+        _receiver.reset(token)
+
+
 def show_json(value: object) -> None:
-    """Print one JSON value on stdout, and nothing else."""
+    """Print one JSON value on stdout, and nothing else; or hand it over."""
+    received = _receiver.get()
+    if received is not None:
+        received.append(value)
+        return
     show_text(json.dumps(value))
 
 
@@ -114,6 +134,29 @@ def show_plan(facts: Mapping[str, Any], *, as_json: bool) -> None:
         },
         facts["notes"],
     )
+
+
+def show_step(name: str, arguments: Sequence[str]) -> None:
+    """Tell whoever watches which step of a recipe is running."""
+    sys.stderr.write(f"{name}: coresift {shlex.join(arguments)}\n")
+
+
+def show_recipe(facts: Mapping[str, Any]) -> None:
+    """Print what became of the steps of a recipe."""
+    dry = facts["dry_run"]
+    rows = [
+        [step["name"], step["state"], step["reason"]]
+        + ([] if dry else [f"{step['seconds']:.2f}"])
+        + [step["output"]]
+        for step in facts["steps"]
+    ]
+    seconds = [] if dry else ["seconds"]
+    show_table(["step", "state", "why", *seconds, "output"], rows)
+    for step in facts["steps"]:
+        if step["state"] == "would run":
+            show_text(f"{step['name']}: {shlex.join(step['command'])}")
+        if step["state"] == "ran":
+            show_facts({}, [f"{step['name']}: {note}" for note in step["summary"].get("notes", ())])
 
 
 def show_text(text: str) -> None:

@@ -38,6 +38,8 @@ class Target:
         Whether an existing result may be replaced.
     inputs : sequence of str
         Paths that are read, which the target must not replace or lie in.
+    is_file : bool, optional
+        Whether it is one file; by default where its name ends in ``.parquet``.
 
     Attributes
     ----------
@@ -57,7 +59,12 @@ class Target:
     staging: Path
 
     def __init__(
-        self, path: str | os.PathLike[str], *, overwrite: bool = False, inputs: Sequence[str] = ()
+        self,
+        path: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        inputs: Sequence[str] = (),
+        is_file: bool | None = None,
     ) -> None:
         text = os.fspath(path)
         if "://" in text:
@@ -67,7 +74,7 @@ class Target:
             )
         self.name = text
         self.path = Path(text).absolute()
-        self.is_file = self.path.suffix == ".parquet"
+        self.is_file = self.path.suffix == ".parquet" if is_file is None else is_file
         self._overwrite = overwrite
         self._refuse_inputs(inputs)
         self._refuse_existing()

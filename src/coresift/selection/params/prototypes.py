@@ -28,6 +28,7 @@ class PrototypesParams(Params):
     )
     by: str | None = option(
         "Apply --floor to the values of this column, such as classes, instead of clusters.",
+        kind="column",
         metavar="COLUMN",
     )
 
