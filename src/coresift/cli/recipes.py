@@ -26,6 +26,7 @@ def run(
     output: str | os.PathLike[str],
     variables: Mapping[str, Any] | None = None,
     dry_run: bool = False,
+    overwrite: bool = False,
     tell: Callable[[str, Sequence[str]], None] = lambda _name, _arguments: None,
     **how: Any,
 ) -> RecipeResult:
@@ -41,6 +42,8 @@ def run(
         Values of the recipe's variables.
     dry_run : bool
         Only say what would run, and why.
+    overwrite : bool
+        Take over the working directory of another recipe.
     tell : callable
         Told the name and command line of each step before it runs.
     **how
@@ -62,4 +65,6 @@ def run(
             raise ParameterError(f"run has no option {name!r}", hint=f"it has {', '.join(HOW)}")
     found = read_recipe(open_recipe(recipe), os.fspath(recipe), commands(), variables)
     given = {name: value for name, value in how.items() if value not in (None, False)}
-    return run_recipe(found, Path(output), dry_run=dry_run, common=given, tell=tell)
+    return run_recipe(
+        found, Path(output), dry_run=dry_run, overwrite=overwrite, common=given, tell=tell
+    )

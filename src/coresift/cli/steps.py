@@ -77,11 +77,11 @@ class ClickCommand:
             elif key.kind == "flag":
                 named += [key.flag] if _truth(key, value) else []
             elif key.many:
-                named += [text for item in items for text in _option(key, item, output)]
+                named += [text for item in items for text in _option(key, item)]
             elif isinstance(value, list) and not key.listed:
                 raise ParameterError(f"{key.name} takes one value, not a list")
             else:
-                named += _option(key, ",".join(map(_text, items)), output)
+                named += _option(key, ",".join(map(_text, items)))
         if self.writes:
             named += ["-o", str(output)]
         # what begins with a dash is a path only behind two of them
@@ -214,11 +214,9 @@ def _truth(key: Key, value: object) -> bool:
     return words[str(value)]
 
 
-def _option(key: Key, value: object, output: Path) -> list[str]:
+def _option(key: Key, value: object) -> list[str]:
     """An option and its value, in one where the value would be taken for an option."""
     text = _text(value)
-    if key.kind == "output":
-        text = str(output.parent / text)
     return [f"{key.flag}={text}"] if _dashed([text]) else [key.flag, text]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ from coresift.io.fingerprint import Fingerprint
 from coresift.io.provenance import Provenance, find_provenance
 
 
-def difference(expected: Provenance, path: Path) -> str | None:
+def difference(expected: Provenance, path: Path, beside: Sequence[Path] = ()) -> str | None:
     """What tells the result at a path from that which is expected; None when it is that.
 
-    Where the input lies does not count: it is known by its fingerprint.
+    Where the input lies does not count: it is known by its fingerprint. ``beside`` are files
+    that have to be there with the result.
     """
     if not path.exists():
         return "there is no result yet"
@@ -28,7 +29,8 @@ def difference(expected: Provenance, path: Path) -> str | None:
     gone = _missing(path)
     if gone is not None:
         return f"{gone} is missing or damaged"
-    return _first(found, expected)
+    absent = next((other for other in beside if not other.exists()), None)
+    return f"{absent} is missing" if absent is not None else _first(found, expected)
 
 
 def stored(path: Path) -> Provenance | None:

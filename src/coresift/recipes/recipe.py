@@ -18,6 +18,7 @@ from coresift.recipes.variables import (
     require_value,
     resolve,
 )
+from coresift.recipes.workdir import MARK
 
 _TABLES = ("summary", "variables", "common", "steps")
 # keys of a step that are not options of its command
@@ -133,7 +134,6 @@ def read_recipe(
         _require_used(content.get("common", {}), drafts)
         places = Places(values, {step: draft.output for step, draft in drafts.items()})
         steps = {step: _linked(draft, places, list(drafts)) for step, draft in drafts.items()}
-        _require_apart(steps)
         order = tuple(_in_order(steps))
     except RecipeError as error:
         raise _in(name, error) from None
@@ -192,18 +192,31 @@ def _own(table: Mapping[str, Any], command: Command) -> Iterator[tuple[str, Any]
 
 
 def _output(name: str, table: Mapping[str, Any], command: Command) -> str:
-    """A path within the working directory."""
     text = table.get("output", name + command.suffix)
+    path = within(text)
+    if "$" in str(path):
+        raise RecipeError(f"output {text!r} cannot hold a variable")
+    if not command.writes and path.suffix != command.suffix:
+        raise RecipeError(f"output {text!r} does not end in {command.suffix}")
+    return str(path)
+
+
+def within(text: object) -> PurePosixPath:
+    """A path within the working directory.
+
+    Raises
+    ------
+    RecipeError
+        When it is none, or leads out of it.
+    """
     path = PurePosixPath(text) if isinstance(text, str) else PurePosixPath()
     hidden = any(part.startswith(".") for part in path.parts)
-    if not path.parts or path.is_absolute() or hidden or "\0" in str(text) or "$" in str(text):
+    if not path.parts or path.is_absolute() or hidden or "\0" in str(text) or str(path) == MARK:
         raise RecipeError(
             f"output {text!r} is not a name within the working directory",
             hint="write a name such as 'subset.parquet'",
         )
-    if not command.writes and path.suffix != command.suffix:
-        raise RecipeError(f"output {text!r} does not end in {command.suffix}")
-    return str(path)
+    return path
 
 
 def _require_used(common: Mapping[str, Any], steps: Mapping[str, Step]) -> None:
@@ -224,20 +237,6 @@ def _linked(step: Step, places: Places, order: list[str]) -> Step:
             ) from None
     after = tuple(name for name in order if name in used)
     return Step(step.name, step.command, step.values, step.output, after)
-
-
-def _require_apart(steps: Mapping[str, Step]) -> None:
-    """Refuse outputs that are the same place, or one within another."""
-    seen: dict[PurePosixPath, str] = {}
-    for step in steps.values():
-        path = PurePosixPath(step.output)
-        for other, owner in seen.items():
-            if path == other or path in other.parents or other in path.parents:
-                raise RecipeError(
-                    f"steps {owner!r} and {step.name!r} both write to {other}",
-                    hint="give one of them another output",
-                )
-        seen[path] = step.name
 
 
 def _in_order(steps: Mapping[str, Step]) -> Iterator[Step]:

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from coresift._version import __version__
-from coresift.core.errors import CoresiftError, OutputError, ResourceError
+from coresift.core.errors import CoresiftError
 from coresift.io.provenance import Provenance
-from coresift.io.target import Target
 from coresift.recipes import foresight, origin
-from coresift.recipes.recipe import Recipe, Step, of_step
+from coresift.recipes.command import RecipeError
+from coresift.recipes.recipe import Recipe, Step, of_step, within
 from coresift.recipes.variables import Places
+from coresift.recipes.workdir import (
+    held,
+    printed_target,
+    require_own,
+    write_mark,
+    write_printed,
+)
 
 State = Literal["ran", "would run", "unchanged"]
-# of what a command prints with --json, that which differs between equal runs
-_MEASURED = ("seconds", "peak_rss_bytes", "output", "kernel")
-_MARK = "recipe.json"
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ class _Plan:
     step: Step
     arguments: list[str]
     output: Path
+    beside: tuple[Path, ...]
     reason: str | None
 
 
@@ -98,6 +99,7 @@ def run_recipe(
     folder: Path,
     *,
     dry_run: bool = False,
+    overwrite: bool = False,
     common: Mapping[str, Any] | None = None,
     tell: Callable[[str, Sequence[str]], None] = lambda _name, _arguments: None,
 ) -> RecipeResult:
@@ -111,6 +113,8 @@ def run_recipe(
         The working directory.
     dry_run : bool
         Only say what would run, and why.
+    overwrite : bool
+        Take over the working directory of another recipe.
     common : mapping, optional
         Values for every step that takes them, before what the recipe says.
     tell : callable
@@ -121,13 +125,16 @@ def run_recipe(
     CoresiftError
         Naming the step. All steps are checked before one runs; what is done stays.
     """
-    _require_own(folder)
-    plans = _foresee(recipe, folder, common or {})
+    require_own(folder, recipe.name, overwrite=overwrite)
     if dry_run:
-        return _report(recipe, folder, [_foreseen(plan) for plan in plans], dry_run=True)
-    with _held(folder):
-        _write_mark(recipe, folder, plans)
-        return _report(recipe, folder, [_done(plan, tell) for plan in plans], dry_run=False)
+        foreseen = (_foreseen(plan) for plan in _foresee(recipe, folder, common or {}))
+        return RecipeResult(recipe.name, str(folder), dry_run, tuple(foreseen))
+    with held(folder):
+        plans = _foresee(recipe, folder, common or {})
+        steps = {plan.step.name: ["coresift", *plan.arguments] for plan in plans}
+        write_mark(folder, recipe.name, recipe.values, steps)
+        done = tuple(_done(plan, tell) for plan in plans)
+    return RecipeResult(recipe.name, str(folder), dry_run, done)
 
 
 def _foresee(recipe: Recipe, folder: Path, common: Mapping[str, Any]) -> list[_Plan]:
@@ -140,26 +147,31 @@ def _foresee(recipe: Recipe, folder: Path, common: Mapping[str, Any]) -> list[_P
     for step in recipe.steps:
         waits = [name for name in step.after if plans[name].reason is not None]
         outputs = {
-            name: nowhere[name] if name in waits else str(folder / plan.step.output)
+            name: nowhere[name] if name in waits else str(plan.output)
             for name, plan in plans.items()
         }
         try:
-            values = _values(step, places, common, outputs)
+            values = _values(step, places, common, folder, outputs)
             given = foresight.input_of(values, promised)
             foresight.check(step.command, values, given)
-            result = foresight.result_of(step.command, values, given)
+            promise = foresight.result_of(step.command, values, given)
             target = folder / step.output
+            beside = _beside(step, values)
             expected = _expected(step, step.command.arguments(values, target), waits, nowhere)
-            if expected is None:
-                reason: str | None = f"{waits[0]} runs before it"
-            else:
-                reason = origin.difference(expected, target)
-            arguments = step.command.arguments(_values(step, places, common), target)
+            reason = (
+                f"{waits[0]} runs before it"
+                if expected is None
+                else origin.difference(expected, target, beside)
+            )
+            if not step.command.writes:
+                printed_target(target)
+            arguments = step.command.arguments(_values(step, places, common, folder), target)
         except CoresiftError as error:
             raise of_step(step.name, error) from error
         if reason is not None:
-            promised[nowhere[step.name]] = result
-        plans[step.name] = _Plan(step, arguments, target, reason)
+            promised[nowhere[step.name]] = promise
+        plans[step.name] = _Plan(step, arguments, target, beside, reason)
+    _require_apart(plans.values())
     return list(plans.values())
 
 
@@ -167,12 +179,38 @@ def _values(
     step: Step,
     places: Places,
     common: Mapping[str, Any],
+    folder: Path,
     outputs: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The keys of a step with their places filled; what is empty is left out."""
-    given = {name: value for name, value in common.items() if name in step.command.keys}
+    keys = step.command.keys
+    given = {name: value for name, value in common.items() if name in keys}
     filled = {name: places.fill(value, outputs) for name, value in step.values.items()} | given
-    return {name: value for name, value in filled.items() if value not in ("", [])}
+    return {
+        name: str(folder / within(value)) if keys[name].kind == "output" else value
+        for name, value in filled.items()
+        if value not in ("", [])
+    }
+
+
+def _beside(step: Step, values: Mapping[str, Any]) -> tuple[Path, ...]:
+    """What a step writes beside its result."""
+    keys = step.command.keys
+    return tuple(Path(value) for name, value in values.items() if keys[name].kind == "output")
+
+
+def _require_apart(plans: Iterable[_Plan]) -> None:
+    """Refuse outputs that are the same place, or one within another."""
+    seen: dict[Path, str] = {}
+    for plan in plans:
+        for path in (plan.output, *plan.beside):
+            for other, owner in seen.items():
+                if path == other or path in other.parents or other in path.parents:
+                    raise RecipeError(
+                        f"steps {owner!r} and {plan.step.name!r} both write to {other}",
+                        hint="give one of them another output",
+                    )
+            seen[path] = plan.step.name
 
 
 def _expected(
@@ -199,14 +237,14 @@ def _done(plan: _Plan, tell: Callable[[str, Sequence[str]], None]) -> StepResult
     start = time.perf_counter()
     try:
         expected = plan.step.command.foresee(plan.arguments)
-        plan = replace(plan, reason=origin.difference(expected, plan.output))
+        plan = replace(plan, reason=origin.difference(expected, plan.output, plan.beside))
         if plan.reason is None:
             # what it waited for has run and is the same as before
             return _result(plan, "unchanged", 0.0)
         tell(plan.step.name, plan.arguments)
         facts = plan.step.command.run(plan.arguments)
         if not plan.step.command.writes:
-            _write_printed(plan.output, expected, facts)
+            write_printed(plan.output, expected, facts)
     except CoresiftError as error:
         raise of_step(plan.step.name, error) from error
     return _result(plan, "ran", time.perf_counter() - start, facts)
@@ -225,84 +263,3 @@ def _result(
         seconds=round(seconds, 3),
         summary=kept,
     )
-
-
-def _report(
-    recipe: Recipe, folder: Path, steps: list[StepResult], *, dry_run: bool
-) -> RecipeResult:
-    return RecipeResult(recipe.name, str(folder), dry_run, tuple(steps))
-
-
-def _write_printed(path: Path, provenance: Provenance, facts: dict[str, Any]) -> None:
-    """Keep what a command printed, with where it comes from, as a manifest does."""
-    summary = {name: value for name, value in facts.items() if name not in _MEASURED}
-    measured = {name: value for name, value in facts.items() if name in _MEASURED}
-    content = {
-        "coresift": __version__,
-        "provenance": asdict(replace(provenance, notes=list(facts.get("notes", ())))),
-        "summary": summary,
-        "run": measured,
-    }
-    _write_json(path, content)
-
-
-def _write_json(path: Path, content: object) -> None:
-    with Target(path, overwrite=True, is_file=True) as target:
-        target.staging.write_text(json.dumps(content, indent=2) + "\n")
-
-
-def _require_own(folder: Path) -> None:
-    """Refuse a folder whose content is not a recipe's: steps replace what they find.
-
-    Raises
-    ------
-    OutputError
-        Naming it.
-    """
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise OutputError(f"{folder}: not a directory", hint="choose another -o")
-    try:
-        if not any(folder.iterdir()):
-            return
-        mark = json.loads((folder / _MARK).read_text())
-        known = isinstance(mark, dict) and "recipe" in mark
-    except (OSError, ValueError):
-        known = False
-    if not known:
-        raise OutputError(
-            f"{folder}: holds what no recipe has put there", hint="choose another -o, or a new one"
-        )
-
-
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Keep other runs out of a working directory; the lock dies with the process."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        raise ResourceError(
-            f"{folder}: another recipe is running there", hint="wait for it, or choose another -o"
-        ) from None
-    try:
-        yield
-    finally:
-        os.close(handle)
-
-
-def _write_mark(recipe: Recipe, folder: Path, plans: Sequence[_Plan]) -> None:
-    """Say what the folder is of; whether a step is done is told by its result alone."""
-    content = {
-        "coresift": __version__,
-        "recipe": recipe.name,
-        "variables": recipe.values,
-        "steps": {plan.step.name: ["coresift", *plan.arguments] for plan in plans},
-    }
-    _write_json(folder / _MARK, content)

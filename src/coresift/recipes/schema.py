@@ -18,11 +18,12 @@ _NAMES = {"pattern": f"^{NAME.pattern}$"}
 
 def schema_text(commands: Commands) -> str:
     """The schema as text."""
-    return json.dumps(schema(commands), indent=2)
+    return json.dumps(schema(commands), indent=1)
 
 
 def schema(commands: Commands) -> dict[str, Any]:
     """A JSON schema (draft 7, which editors of TOML read) of a recipe."""
+    shared = _shared(commands)
     return {
         "$schema": _DRAFT,
         "title": "Recipe of coresift",
@@ -50,9 +51,10 @@ def schema(commands: Commands) -> dict[str, Any]:
                 "description": "The steps by name; ${name} elsewhere is where its result is.",
                 "minProperties": 1,
                 "propertyNames": _NAMES,
-                "additionalProperties": _step(commands),
+                "additionalProperties": _step(commands, shared),
             },
         },
+        "definitions": {**shared, "filled-in": _PLACE},
     }
 
 
@@ -69,7 +71,16 @@ def _keys(commands: Commands) -> set[str]:
     return {name for command in commands.values() for name in command.keys}
 
 
-def _step(commands: Commands) -> dict[str, Any]:
+def _shared(commands: Commands) -> dict[str, Any]:
+    """What most commands that have a key say of it, by name."""
+    forms: dict[str, list[dict[str, Any]]] = {}
+    for command in commands.values():
+        for key in command.keys.values():
+            forms.setdefault(key.name, []).append(_key(key))
+    return {name: max(found, key=found.count) for name, found in sorted(forms.items())}
+
+
+def _step(commands: Commands, shared: dict[str, Any]) -> dict[str, Any]:
     """A step is one of the commands; `run` says which, so that an editor shows its keys alone."""
     return {
         "type": "object",
@@ -78,14 +89,14 @@ def _step(commands: Commands) -> dict[str, Any]:
         "allOf": [
             {
                 "if": {"properties": {"run": {"const": name}}, "required": ["run"]},
-                "then": _of(command),
+                "then": _of(command, shared),
             }
             for name, command in commands.items()
         ],
     }
 
 
-def _of(command: Command) -> dict[str, Any]:
+def _of(command: Command, shared: dict[str, Any]) -> dict[str, Any]:
     output = {
         "type": "string",
         "description": "Name of the result within the working directory.  [default: the step's "
@@ -96,16 +107,21 @@ def _of(command: Command) -> dict[str, Any]:
         "properties": {
             "run": {"const": command.name},
             "output": output,
-            **{key.name: _key(key) for key in command.keys.values()},
+            **{key.name: _referred(key, shared) for key in command.keys.values()},
         },
     }
+
+
+def _referred(key: Key, shared: dict[str, Any]) -> dict[str, Any]:
+    form = _key(key)
+    return {"$ref": f"#/definitions/{key.name}"} if form == shared[key.name] else form
 
 
 def _key(key: Key) -> dict[str, Any]:
     described: dict[str, Any] = {"description": key.help}
     if key.default is not None:
         described["default"] = key.default
-    forms = [_form(key), _PLACE]
+    forms = [_form(key), {"$ref": "#/definitions/filled-in"}]
     if key.many or key.listed:
         forms.append({"type": "array", "items": {"anyOf": list(forms)}})
     return {**described, "anyOf": forms}

@@ -40,6 +40,9 @@ def _alone(context: click.Context, parameter: click.Parameter, value: Any) -> An
 )
 @click.option("--dry-run", is_flag=True, help="Say what would run, and why; run nothing.")
 @click.option(
+    "--overwrite", is_flag=True, help="Take over a working directory that is another recipe's."
+)
+@click.option(
     "--list",
     "listed",
     is_flag=True,
@@ -70,7 +73,6 @@ def command(
     recipe: str | None,
     settings: tuple[str, ...],
     output: str | None,
-    dry_run: bool,
     listed: bool,
     copy: str | None,
     schema: bool,
@@ -100,16 +102,11 @@ def command(
     else:
         assert recipe is not None
         assert output is not None
-        _run(recipe, settings, output, dry_run, as_json, how)
+        _run(recipe, settings, output, as_json, how)
 
 
 def _run(
-    recipe: str,
-    settings: tuple[str, ...],
-    output: str,
-    dry_run: bool,
-    as_json: bool,
-    how: dict[str, Any],
+    recipe: str, settings: tuple[str, ...], output: str, as_json: bool, how: dict[str, Any]
 ) -> None:
     from coresift.cli import console
     from coresift.cli.recipes import run
@@ -122,7 +119,7 @@ def _run(
             console.show_step(name, arguments)
 
     variables = read_settings(settings)
-    result = run(recipe, output=output, variables=variables, dry_run=dry_run, tell=tell, **how)
+    result = run(recipe, output=output, variables=variables, tell=tell, **how)
     if as_json:
         console.show_json(result.to_json())
     else:
