@@ -60,7 +60,8 @@ class Columns(click.types.StringParamType):
         return [
             CompletionItem(before + comma + name)
             for name in _columns_of(ctx.params)
-            if name.startswith(last)
+            # a line tells the shell of one name
+            if name.startswith(last) and name.isprintable()
         ]
 
 
@@ -80,6 +81,27 @@ class RecipeName(click.types.StringParamType):
 
         found = [CompletionItem(name) for name in names() if name.startswith(incomplete)]
         return found or [CompletionItem(incomplete, type="file")]
+
+
+class MethodName(click.types.StringParamType):
+    """A selection method; a wrong name is told later, with the nearest there is."""
+
+    name = "method"
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """Names and summaries of the methods."""
+        from coresift.selection.registry import METHODS
+
+        return [
+            CompletionItem(method.name, help=method.summary)
+            for method in METHODS.values()
+            if method.name.startswith(incomplete)
+        ]
 
 
 class Number(click.types.FloatParamType):

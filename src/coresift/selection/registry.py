@@ -53,7 +53,7 @@ class Method:
     size : {"required", "optional", "none"}
         Whether it takes ``-n``.
     takes : tuple of str
-        What the user may bring: ``clustering``.
+        What the user may bring: ``clustering``, ``losses``.
     random : bool
         Whether its result depends on the seed.
     reads : tuple of str
@@ -265,6 +265,7 @@ METHODS: dict[str, Method] = {
             params=SensitivityParams,
             loader="coresift.selection.sensitivity:select",
             reads=("assignments",) * 5,
+            takes=("losses",),
             adds=("row", "weight", "score", "cluster"),
         ),
         Method(
