@@ -16,7 +16,7 @@ from coresift.recipes.shipped import open_recipe
 # options that say how, not what: they may be given for all steps
 HOW = (
     *("memory", "threads", "device", "engine", "ray_address", "cpus_per_worker"),
-    *("gpus_per_worker", "scratch", "batch_rows", "resume", "keep_scratch", "quiet", "no_progress"),
+    *("gpus_per_worker", "scratch", "batch_rows", "resume", "keep_scratch"),
 )
 
 
@@ -27,6 +27,7 @@ def run(
     variables: Mapping[str, Any] | None = None,
     dry_run: bool = False,
     overwrite: bool = False,
+    quiet: bool = True,
     tell: Callable[[str, Sequence[str]], None] = lambda _name, _arguments: None,
     **how: Any,
 ) -> RecipeResult:
@@ -44,6 +45,8 @@ def run(
         Only say what would run, and why.
     overwrite : bool
         Take over the working directory of another recipe.
+    quiet : bool
+        Show no progress of steps, even on a terminal.
     tell : callable
         Told the name and command line of each step before it runs.
     **how
@@ -63,7 +66,7 @@ def run(
     for name in how:
         if name not in HOW:
             raise ParameterError(f"run has no option {name!r}", hint=f"it has {', '.join(HOW)}")
-    found = read_recipe(open_recipe(recipe), os.fspath(recipe), commands(), variables)
+    found = read_recipe(open_recipe(recipe), os.fspath(recipe), commands(quiet=quiet), variables)
     given = {name: value for name, value in how.items() if value not in (None, False)}
     return run_recipe(
         found, Path(output), dry_run=dry_run, overwrite=overwrite, common=given, tell=tell

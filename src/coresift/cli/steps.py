@@ -48,6 +48,7 @@ class ClickCommand:
     name: str
     command: click.Command
     adds: tuple[str, ...] = ()
+    quiet: bool = True
 
     @cached_property
     def keys(self) -> Mapping[str, Key]:
@@ -106,7 +107,11 @@ class ClickCommand:
 
     def _invoke(self, arguments: Sequence[str], lent: Mapping[str, Any]) -> dict[str, Any]:
         given = list(arguments[len(self.name.split()) :])
-        given[:0] = ["--json", *(["--overwrite"] if self.writes else [])]
+        given[:0] = [
+            "--json",
+            *(["--overwrite"] if self.writes else []),
+            *(["--quiet"] if self.quiet else []),
+        ]
         outer = click.get_current_context(silent=True)
         try:
             with (
@@ -124,11 +129,11 @@ class ClickCommand:
         return value
 
 
-def commands() -> dict[str, Command]:
-    """What steps can run, by name."""
-    methods = registry.METHODS.values()
-    found = [*(_named(name) for name in _NAMES), *(_selecting(method) for method in methods)]
-    return {command.name: command for command in found}
+def commands(*, quiet: bool = True) -> dict[str, Command]:
+    """What steps can run, by name; ``quiet`` ones show no progress."""
+    named = [_named(name) for name in _NAMES]
+    found = [*named, *(_selecting(method) for method in registry.METHODS.values())]
+    return {command.name: replace(command, quiet=quiet) for command in found}
 
 
 def _named(name: str) -> ClickCommand:
@@ -168,6 +173,7 @@ def _key(parameter: click.Parameter) -> Key | None:
         key = Key(
             name=name,
             flag=max(parameter.opts, key=len),
+            short=min(parameter.opts, key=len).lstrip("-"),
             kind="flag" if parameter.is_flag else _kind(parameter.type),
             help=" ".join((parameter.help or "").split()),
             default=default if isinstance(default, str | int | float) and default != "" else None,

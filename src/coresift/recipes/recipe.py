@@ -94,9 +94,9 @@ def parse(text: str, name: str) -> dict[str, Any]:
     for key, value in content.items():
         if key not in _TABLES:
             raise _in(name, unknown("no key", key, _TABLES))
-        if isinstance(value, dict) == (key == "summary"):
-            kind = "a text" if key == "summary" else "a table"
-            raise RecipeError(f"{name}: {key!r} is not {kind}")
+        kind, called = (str, "a text") if key == "summary" else (dict, "a table")
+        if not isinstance(value, kind):
+            raise RecipeError(f"{name}: {key!r} is not {called}")
     if not content.get("steps"):
         raise RecipeError(f"{name}: has no steps", hint="write a table such as [steps.clusters]")
     return content
@@ -179,7 +179,7 @@ def _command(table: Mapping[str, Any], commands: Commands) -> Command:
 
 
 def _own(table: Mapping[str, Any], command: Command) -> Iterator[tuple[str, Any]]:
-    short = {key.flag.lstrip("-"): key.name for key in command.keys.values() if key.flag}
+    short = {key.short: key.name for key in command.keys.values() if key.short}
     for written, value in table.items():
         key = written.replace("-", "_")
         if key in OWN:

@@ -112,14 +112,15 @@ def _run(
     from coresift.cli.recipes import run
     from coresift.recipes.variables import read_settings
 
-    watched = console.shows_progress(how)
+    quiet = not console.shows_progress(how)
+    del how["quiet"], how["no_progress"]
 
     def tell(name: str, arguments: Sequence[str]) -> None:
-        if watched:
+        if not quiet:
             console.show_step(name, arguments)
 
     variables = read_settings(settings)
-    result = run(recipe, output=output, variables=variables, tell=tell, **how)
+    result = run(recipe, output=output, variables=variables, quiet=quiet, tell=tell, **how)
     if as_json:
         console.show_json(result.to_json())
     else:
