@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from coresift.cli.config import read_config
-from coresift.cli.types import COLUMN, COLUMNS, FOLDER, READ, WRITTEN, Number, NumberOrWord
+from coresift.cli.types import COLUMN, COLUMNS, PLACE, READ, WRITTEN, Number, NumberOrWord
 from coresift.selection.option import Option
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -120,7 +120,7 @@ resource_options = _stack(
     ),
     click.option(
         "--scratch",
-        type=FOLDER,
+        type=PLACE,
         metavar="DIR",
         help="Folder for files that do not fit in memory.  [default: the system's]",
     ),

@@ -194,7 +194,8 @@ def _key(parameter: click.Parameter) -> Key | None:
 
 def _kind(kind: object) -> Kind:
     if isinstance(kind, PathText):
-        return "output" if kind.output else "path"
+        roles: dict[str, Kind] = {"read": "path", "written": "output", "place": "text"}
+        return roles[kind.role]
     if isinstance(kind, Columns):
         return "columns" if kind.many else "column"
     if isinstance(kind, click.types.IntParamType):

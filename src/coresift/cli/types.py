@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import click
 from click.shell_completion import CompletionItem
 
 
 class PathText(click.types.StringParamType):
-    """Something that is read or written: a file, a directory, a glob or a URI.
+    """A file, a directory, a glob or a URI.
 
     Parameters
     ----------
-    output : bool
-        Whether it is written.
+    role : {"read", "written", "place"}
+        What becomes of it; a place is a folder that need not be there.
     folder : bool
         Whether only directories will do.
     """
 
     name = "path"
 
-    def __init__(self, *, output: bool = False, folder: bool = False) -> None:
-        self.output = output
+    def __init__(
+        self, role: Literal["read", "written", "place"] = "read", *, folder: bool = False
+    ) -> None:
+        self.role = role
         self._kind = "dir" if folder else "file"
 
     def shell_complete(
@@ -147,8 +149,9 @@ class NumberOrWord(click.types.StringParamType):
 
 
 READ = PathText()
-WRITTEN = PathText(output=True)
+WRITTEN = PathText("written")
 FOLDER = PathText(folder=True)
+PLACE = PathText("place", folder=True)
 COLUMN = Columns()
 COLUMNS = Columns(many=True)
 

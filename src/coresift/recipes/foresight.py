@@ -10,6 +10,7 @@ import pyarrow as pa
 from coresift.core.errors import ParameterError
 from coresift.core.size import Size
 from coresift.io.dump import open_dump
+from coresift.io.filesystem import resolve
 from coresift.recipes.command import Command
 from coresift.selection.columns import find_column
 
@@ -84,6 +85,25 @@ def check(command: Command, values: Mapping[str, object], given: Known) -> None:
                 )
     if given.rows is not None:
         _check_size(values, given.rows)
+
+
+def require_there(
+    command: Command, values: Mapping[str, object], results: Mapping[str, Known]
+) -> None:
+    """Refuse a file that is not there, and that no step will make.
+
+    Raises
+    ------
+    InputError
+        Naming it.
+    """
+    for name, value in values.items():
+        if command.keys[name].kind != "path":
+            continue
+        for item in value if isinstance(value, list) else [value]:
+            text = str(item)
+            if "://" not in text and not _within(text, results):
+                resolve([text], formats=False)
 
 
 def _check_size(values: Mapping[str, object], rows: int) -> None:

@@ -153,6 +153,7 @@ def _foresee(recipe: Recipe, folder: Path, common: Mapping[str, Any]) -> list[_P
         try:
             values = _values(step, places, common, folder, outputs)
             given = foresight.input_of(values, promised)
+            foresight.require_there(step.command, values, promised)
             foresight.check(step.command, values, given)
             promise = foresight.result_of(step.command, values, given)
             target = folder / step.output

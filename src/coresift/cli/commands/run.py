@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from coresift.cli import options
-from coresift.cli.types import FOLDER, WRITTEN, RecipeName
+from coresift.cli.types import PLACE, WRITTEN, RecipeName
 
 
 def _alone(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
@@ -34,7 +34,7 @@ def _alone(context: click.Context, parameter: click.Parameter, value: Any) -> An
     "-o",
     "--output",
     required=True,
-    type=FOLDER,
+    type=PLACE,
     metavar="DIR",
     help="Working directory, with one result for each step.",
 )
