@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import click
 from click.shell_completion import CompletionItem
@@ -61,7 +61,7 @@ class Columns(click.types.StringParamType):
         before, comma, last = incomplete.rpartition(",") if self.many else ("", "", incomplete)
         return [
             CompletionItem(before + comma + name)
-            for name in _columns_of(ctx.params)
+            for name in _columns_of(ctx)
             # a line tells the shell of one name
             if name.startswith(last) and name.isprintable()
         ]
@@ -156,9 +156,10 @@ COLUMN = Columns()
 COLUMNS = Columns(many=True)
 
 
-def _columns_of(given: dict[str, Any]) -> list[str]:
+def _columns_of(context: click.Context) -> list[str]:
     """Columns of the dump that a command line names so far; none where it cannot be read."""
-    paths = given.get("paths") or given.get("full")
+    # where the option that is completed has no value yet, PATHs are left among the arguments
+    paths = context.params.get("full") or context.params.get("paths") or context.args
     if not paths:
         return []
     from coresift.core.errors import CoresiftError
