@@ -264,7 +264,7 @@ METHODS: dict[str, Method] = {
             streaming=True,
             params=SensitivityParams,
             loader="coresift.selection.sensitivity:select",
-            reads=("assignments",) * 5,
+            reads=("assignments",) * 6,
             takes=("losses",),
             adds=("row", "weight", "score", "cluster"),
         ),
