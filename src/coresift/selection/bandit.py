@@ -13,7 +13,7 @@ clusters do not pass their reward on to those near them; and that ``most`` bound
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +22,12 @@ from coresift.clustering.saved import SavedClustering
 from coresift.core.errors import InputError, ParameterError
 from coresift.core.selection import Selection
 from coresift.core.size import Size
+from coresift.influence.scores import together
 from coresift.selection.armrows import ArmRows
 from coresift.selection.arms import Bandit, Rule, entropy
 from coresift.selection.base import Context, Data
+from coresift.selection.influenced import Resolved, open_influence
 from coresift.selection.params.bandit import BanditParams, RuleParams
-
-# the score of rows, ascending; NaN of a row that has none
-Scorer = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
 _MULTIPLE = 5
 _ROUNDS = 32
@@ -53,7 +52,7 @@ def select(data: Data, size: Size | None, params: BanditParams, context: Context
     most = _most(params, n, clustering.rows)
     context.budget.require(most * _ROW_BYTES, f"scores of {most:,} rows")
     step = int(params.per_round or max(params.batch, -(-most // _ROUNDS)))
-    scorer = _scorer(data, params, context)
+    source = _Source.open(data, params, context)
     bandit = Bandit(clustering.size, rule(params, n / clustering.rows))
     order = ArmRows(clustering, context.seed)
     drawn = np.empty(0, np.int64)
@@ -63,15 +62,12 @@ def select(data: Data, size: Size | None, params: BanditParams, context: Context
             rows = order.rows(bandit.draw(min(step, most - len(drawn))))
             places = len(drawn) + np.argsort(rows)
             drawn = np.concatenate([drawn, rows])
-            bandit.tell(places, scorer(drawn[places]))
+            bandit.tell(places, source.score(drawn[places]))
             rounds += 1
             stage.advance(len(rows))
-    picked = Picked.of(bandit, drawn, n, params, params.threshold)
-    return picked.selection(
-        clustering,
-        resolved={"rounds": rounds, "per_round": step, "most": most},
-        verb="scored",
-    )
+    resolved = {**source.resolved, "rounds": rounds, "per_round": step, "most": most}
+    found = chosen(bandit, drawn, n, params, clustering, resolved, params.threshold)
+    return replace(found, notes=(*source.notes, *found.notes))
 
 
 def rule(params: RuleParams, share: float) -> Rule:
@@ -85,90 +81,75 @@ def rule(params: RuleParams, share: float) -> Rule:
     )
 
 
-@dataclass(frozen=True)
-class Picked:
-    """Rows that were chosen of those that were told a score.
+def chosen(
+    bandit: Bandit,
+    drawn: NDArray[np.int64],
+    n: int,
+    params: RuleParams,
+    clustering: SavedClustering,
+    resolved: Resolved,
+    threshold: float | None = None,
+) -> Selection:
+    """Choose of the rows that have a score, whoever gave it.
 
-    Attributes
+    Parameters
     ----------
     bandit : Bandit
-        What they were chosen from.
-    rows : ndarray of int64, shape (n,)
-        Row ids, best first.
-    places : ndarray of int64, shape (n,)
-        Their places among all draws.
-    notes : tuple of str
-        What else is to be said.
+        The draws.
+    drawn : ndarray of int64, shape (m,)
+        Ids of the rows drawn.
+    n : int
+        How many to choose.
+    params : RuleParams
+        The options.
+    clustering : SavedClustering
+        The arms.
+    resolved : dict
+        What else the run set itself.
+    threshold : float, optional
+        Rows that reach it come first.
+
+    Raises
+    ------
+    InputError
+        When fewer rows have a score.
     """
-
-    bandit: Bandit
-    rows: NDArray[np.int64]
-    places: NDArray[np.int64]
-    notes: tuple[str, ...]
-
-    @classmethod
-    def of(
-        cls,
-        bandit: Bandit,
-        drawn: NDArray[np.int64],
-        n: int,
-        params: RuleParams,
-        threshold: float | None = None,
-    ) -> Picked:
-        """Choose n rows.
-
-        Raises
-        ------
-        InputError
-            When fewer have a score.
-        """
-        told = bandit.told
-        if n > len(told):
-            raise InputError(
-                f"size {n:,} is more than the {len(told):,} rows that have a score",
-                hint=f"ask for at most {len(told):,} with -n, or have more rows scored",
-            )
-        places = bandit.choose(n, drawn, params.diversity, threshold)
-        notes: tuple[str, ...] = ()
-        if threshold is not None:
-            below = int(np.count_nonzero(bandit.score[places] < threshold))
-            if below:
-                notes = (
-                    f"only {n - below:,} of the rows scored reach --threshold {threshold:g}: "
-                    f"{below:,} below it were taken too",
-                )
-        return cls(bandit, drawn[places], places, notes)
-
-    def selection(
-        self, clustering: SavedClustering, *, resolved: dict[str, float | int | str], verb: str
-    ) -> Selection:
-        """The rows with what is known of them."""
-        bandit, n = self.bandit, len(self.rows)
-        order = np.argsort(self.rows)
-        rank = np.empty(n, np.int32)
-        rank[:] = np.arange(n)
-        cluster = bandit.arm[self.places]
-        scored = len(bandit.told)
-        spread, clusters = entropy(cluster), len(np.unique(cluster))
-        occupied = int(np.count_nonzero(clustering.size))
-        exhausted = int(np.count_nonzero((bandit.drawn == clustering.size) & (bandit.drawn > 0)))
-        notes = [
-            f"{scored:,} of {clustering.rows:,} rows were {verb} ({scored / clustering.rows:.1%})",
-            f"{clusters:,} of {occupied:,} clusters were chosen from, with an entropy of "
-            f"{spread:.2f} of at most {np.log(occupied):.2f}",
-        ]
-        if exhausted:
-            notes.append(f"{exhausted:,} clusters were drawn from to their last row")
-        return Selection(
-            self.rows[order],
-            np.ones(n),
-            clustering.rows,
-            score=bandit.score[self.places][order],
-            cluster=cluster[order].astype(np.int32),
-            rank=rank[order],
-            resolved={"scored": scored, **resolved, "clusters": clusters, "entropy": spread},
-            notes=(*notes, *self.notes),
+    scored = len(bandit.told)
+    if n > scored:
+        raise InputError(
+            f"size {n:,} is more than the {scored:,} rows that have a score",
+            hint=f"ask for at most {scored:,} with -n, or have more rows scored",
         )
+    places = bandit.choose(n, drawn, params.diversity, threshold)
+    score, cluster = bandit.score[places], bandit.arm[places]
+    spread, clusters = entropy(cluster), len(np.unique(cluster))
+    occupied = int(np.count_nonzero(clustering.size))
+    notes = [
+        f"{scored:,} of {clustering.rows:,} rows were scored ({scored / clustering.rows:.1%})",
+        f"{clusters:,} of {occupied:,} clusters were chosen from, with an entropy of {spread:.2f} "
+        f"of at most {np.log(occupied):.2f}",
+    ]
+    exhausted = int(np.count_nonzero((bandit.drawn == clustering.size) & (bandit.drawn > 0)))
+    if exhausted:
+        notes.append(f"{exhausted:,} clusters were drawn from to their last row")
+    below = 0 if threshold is None else int(np.count_nonzero(score < threshold))
+    if below:
+        notes.append(
+            f"{n - below:,} rows that reach --threshold {threshold:g} were found, and {below:,} "
+            "below it were taken too"
+        )
+    rows = drawn[places]
+    order = np.argsort(rows)
+    return Selection(
+        rows[order],
+        np.ones(n),
+        clustering.rows,
+        score=score[order],
+        cluster=cluster[order].astype(np.int32),
+        rank=order.astype(np.int32),
+        resolved={"scored": scored, **resolved, "clusters": clusters, "entropy": spread},
+        notes=tuple(notes),
+    )
 
 
 def _most(params: BanditParams, n: int, rows: int) -> int:
@@ -188,8 +169,21 @@ def _enough(bandit: Bandit, threshold: float | None, n: int) -> bool:
     return threshold is not None and int(np.count_nonzero(bandit.score >= threshold)) >= n
 
 
-def _scorer(data: Data, params: BanditParams, context: Context) -> Scorer:
-    """What gives rows their score."""
-    if params.score is None:
-        raise ParameterError("bandit needs a score", hint="give --score EXPR")
-    return data.lazy(params.score, "--score", context).take
+@dataclass(frozen=True)
+class _Source:
+    """What gives rows their score: NaN where a row has none; and what is to be told of it."""
+
+    score: Callable[[NDArray[np.int64]], NDArray[np.float64]]
+    resolved: Resolved
+    notes: list[str]
+
+    @classmethod
+    def open(cls, data: Data, params: BanditParams, context: Context) -> _Source:
+        if params.score is not None:
+            return cls(data.lazy(params.score, "--score", context).take, {}, [])
+        opened = open_influence(data, params, context, lazily=True)
+
+        def score(rows: NDArray[np.int64]) -> NDArray[np.float64]:
+            return together(opened.influence.take(rows), params.how)
+
+        return cls(score, opened.resolved, opened.notes)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from coresift.core.errors import InputError
+from coresift.influence.base import Resources
 from coresift.io.dump import Dump, Shard
 from coresift.io.subset import groups_of
 from coresift.selection.columns import Column, as_numbers
-
-if TYPE_CHECKING:
-    from coresift.selection.base import Context
 
 
 class LazyColumn:
@@ -31,16 +27,16 @@ class LazyColumn:
     option : str
         What stands before it on the command line, for messages.
     context : Context
-        The run's context.
+        The run's resources.
     """
 
-    def __init__(self, dump: Dump, column: Column, option: str, context: Context) -> None:
+    def __init__(self, dump: Dump, column: Column, option: str, resources: Resources) -> None:
         self._dump = dump
         self._column = column
         self._name = f"{option} {column.text!r}"
-        self._context = context
-        held = 8 * dump.rows < context.budget.left() // 2
-        self._store = context.scratch.rows(None, dump.rows, 1, np.dtype(np.float64), held=held)
+        self._resources = resources
+        held = 8 * dump.rows < resources.budget.left() // 2
+        self._store = resources.scratch.rows(None, dump.rows, 1, np.dtype(np.float64), held=held)
         self._known: set[int] = set()
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -59,8 +55,8 @@ class LazyColumn:
             return group.rows
 
         groups = [g for g in groups_of(dump, rows, column.reads) if g.start not in self._known]
-        with self._context.progress.stage("score", sum(g.rows for g in groups)) as stage:
-            for read in self._context.engine.map(task, groups):
+        with self._resources.progress.stage("score", sum(g.rows for g in groups)) as stage:
+            for read in self._resources.engine.map(task, groups):
                 stage.advance(read)
         self._known.update(group.start for group in groups)
         found: NDArray[np.float64] = store.gather(rows)[:, 0]

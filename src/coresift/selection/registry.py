@@ -15,6 +15,7 @@ from coresift.selection.params.coreset import CoresetParams
 from coresift.selection.params.dedup import DedupParams
 from coresift.selection.params.facility_location import FacilityLocationParams
 from coresift.selection.params.herding import HerdingParams
+from coresift.selection.params.influence import InfluenceParams
 from coresift.selection.params.k_center import KCenterParams
 from coresift.selection.params.kernel_thinning import KernelThinningParams
 from coresift.selection.params.max_min import MaxMinParams
@@ -42,7 +43,8 @@ class Method:
     paper : str
         Where it comes from; empty when it needs no reference.
     needs : tuple of str
-        What the user must bring: ``clustering``, ``score``, ``probabilities`` (as the vectors).
+        What the user must bring: ``clustering``, ``score``, ``probabilities`` (as the vectors),
+        ``gradients`` and a ``target``.
     streaming : bool
         Whether it works at any number of rows within the memory budget.
     params : type
@@ -176,6 +178,25 @@ METHODS: dict[str, Method] = {
             adds=("row", "weight", "score", "rank"),
             takes=("clustering",),
             # but for the rows that the bandwidth is measured on, where there are over 1,000
+            random=False,
+        ),
+        Method(
+            name="influence",
+            summary="Influence: the rows that training on helps a target most, or harms it, by "
+            "their gradients and its.",
+            paper="Koh and Liang, Understanding Black-box Predictions via Influence Functions, "
+            "ICML 2017; Pruthi et al., Estimating Training Data Influence by Tracing Gradient "
+            "Descent, NeurIPS 2020; Xia et al., LESS: Selecting Influential Data for Targeted "
+            "Instruction Tuning, ICML 2024; Martens and Grosse, Optimizing Neural Networks with "
+            "Kronecker-factored Approximate Curvature, ICML 2015",
+            needs=("gradients", "target"),
+            streaming=True,
+            params=InfluenceParams,
+            loader="coresift.selection.influence:select",
+            adds=("row", "weight", "score", "rank"),
+            size="optional",
+            takes=("clustering",),
+            # but for --draw and --hessian-rows
             random=False,
         ),
         Method(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from coresift.core.errors import ParameterError
 from coresift.core.size import Size
 from coresift.selection.option import Params, option
+from coresift.selection.params.gradients import GradientParams
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,12 @@ class RuleParams(Params):
 
 
 @dataclass(frozen=True)
-class BanditParams(RuleParams):
+class BanditParams(RuleParams, GradientParams):
     """Options of ``bandit``."""
 
     score: str | None = option(
-        "Take the score from a column, or an expression of columns, instead of computing it; "
-        "only row groups that are needed are read.",
+        "Take the score from a column, or an expression of columns, instead of gradients; only "
+        "row groups that are needed are read.",
         metavar="EXPR",
     )
     most: str | None = option(
@@ -83,11 +84,20 @@ class BanditParams(RuleParams):
     )
 
     def check(self) -> None:
-        """Refuse a missing score, and counts that are none."""
+        """Refuse counts that are none."""
         super().check()
-        if self.score is None:
-            raise ParameterError("bandit needs a score", hint="give --score EXPR")
         if self.most is not None:
             Size.parse(self.most)
         if self.per_round is not None and self.per_round != int(self.per_round):
             raise ParameterError(f"--per-round {self.per_round:g} is not a whole number")
+
+    def _check_source(self, *, factors: bool) -> None:
+        if self.score is None:
+            super()._check_source(factors=factors)
+            return
+        for item in GradientParams.options():
+            if getattr(self, item.field) != item.default:
+                raise ParameterError(
+                    f"--score is a source of the score, and {item.flag} is about another",
+                    hint="give one of them",
+                )
