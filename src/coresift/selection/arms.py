@@ -35,16 +35,16 @@ class Rule:
         Weight of the upper confidence: 0 goes by the rewards seen alone.
     batch : int
         Rows drawn from an arm at a time.
-    reward : {"mean", "hits"}
-        What of a row rewards its arm: its score, as in the paper, or whether it is among the
-        best ``top`` of all rows.
+    reward : {"hits", "mean"}
+        What of a row rewards its arm: whether it is among the best ``top`` of all rows, or its
+        score, as in the paper.
     top : float
         See ``reward``; in (0, 1].
     """
 
     alpha: float = 0.3
     batch: int = 10
-    reward: str = "mean"
+    reward: str = "hits"
     top: float = 0.05
 
 

@@ -7,7 +7,9 @@ wanted reach a threshold (0.002 there, for one model's influence). Different is 
 official code then takes 20,000 rows of a cluster of which 10 were scored, where here each row that
 is chosen was scored itself; that the 50 best clusters of a round are drawn from once each, where
 here one may be drawn from several times (:meth:`coresift.selection.arms.Bandit.draw`); that
-clusters do not pass their reward on to those near them; and that ``most`` bounds the work.
+clusters do not pass their reward on to those near them; that ``most`` bounds the work; and, unless
+``--reward mean`` is given, that a cluster is judged by how many of its rows are among the best, not
+by their mean: rows are chosen one by one here, and a cluster of high mean may have few of the best.
 """
 
 from __future__ import annotations
@@ -129,6 +131,9 @@ def chosen(
         f"{clusters:,} of {occupied:,} clusters were chosen from, with an entropy of {spread:.2f} "
         f"of at most {np.log(occupied):.2f}",
     ]
+    never = int(np.count_nonzero((bandit.drawn == 0) & (clustering.size > 0)))
+    if never:
+        notes.append(f"{never:,} clusters, the smallest, were never drawn from")
     exhausted = int(np.count_nonzero((bandit.drawn == clustering.size) & (bandit.drawn > 0)))
     if exhausted:
         notes.append(f"{exhausted:,} clusters were drawn from to their last row")

@@ -25,15 +25,15 @@ class RuleParams(Params):
         "Rows drawn from a cluster at a time.", kind="number", default=10, minimum=1.0, metavar="N"
     )
     reward: str = option(
-        "What rewards a cluster: the mean score of the rows drawn from it, as in the paper, or "
-        "the share of them that are among the best --top of all rows, which is better where few "
-        "rows of a cluster have a high score.",
-        default="mean",
-        choices=("mean", "hits"),
+        "What rewards a cluster: the share of the rows drawn from it that are among the best "
+        "--top of all rows, or their mean score, as in the paper, which says less where few rows "
+        "of a cluster have a high score.",
+        default="hits",
+        choices=("hits", "mean"),
     )
     top: str | None = option(
-        "For --reward hits: how many rows count as the best.  [default: -n; of the commands "
-        "`coresift bandit`, 5%]",
+        "For --reward hits: the share of all rows that counts as the best.  [default: what -n is "
+        "of them; of the commands `coresift bandit`, 5%]",
         metavar="SHARE",
     )
     diversity: float = option(
@@ -52,7 +52,7 @@ class RuleParams(Params):
         if self.top is not None and self.reward != "hits":
             raise ParameterError(
                 "--top is about --reward hits, and the reward is the mean",
-                hint="add --reward hits, or leave it out",
+                hint="leave one of them out",
             )
         if self.top is not None and Size.parse(self.top).share is None:
             raise ParameterError(f"--top {self.top!r} is not a share", hint="for example --top 5%")
