@@ -116,7 +116,7 @@ def _regrets(alpha: float, reward: str, seed: int) -> NDArray[np.float64]:
     random = np.random.default_rng(seed)
     means = random.permutation(np.linspace(0.0, 1.0, 20))
     bandit = Bandit(np.full(20, 5000), Rule(alpha=alpha, batch=1, reward=reward, top=0.1))
-    lost = []
+    lost: list[float] = []
     while len(lost) < 3000:
         pulls = bandit.draw(20)
         arms = [pull.arm for pull in pulls]
