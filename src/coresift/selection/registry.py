@@ -62,7 +62,7 @@ class Method:
     random : bool
         Whether its result depends on the seed.
     reads : tuple of str
-        What it reads before it writes: ``vectors``, ``columns``, ``pairs`` of
+        What it reads before it writes: ``vectors``, ``gradients``, ``columns``, ``pairs`` of
         vectors or, as often as it stands here, ``assignments``.
     """
 
@@ -190,6 +190,7 @@ METHODS: dict[str, Method] = {
             adds=("row", "weight", "score", "rank"),
             size="optional",
             adds_with_clusters=("cluster",),
+            reads=("gradients",),
             takes=("clustering",),
             # but for --draw and --hessian-rows
             random=False,
