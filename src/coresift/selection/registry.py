@@ -24,6 +24,7 @@ from coresift.selection.params.prototypes import PrototypesParams
 from coresift.selection.params.random import RandomParams
 from coresift.selection.params.semantic_compression import SemanticCompressionParams
 from coresift.selection.params.sensitivity import SensitivityParams
+from coresift.selection.params.stochastic import StochasticParams
 from coresift.selection.params.top_k import TopKParams
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class Method:
         ``module:function`` of its ``select(data, size, params, context)``.
     adds : tuple of str
         Columns it adds to the input's.
+    adds_with_clusters : tuple of str
+        Those it adds besides where it is given a clustering that it could do without.
     size : {"required", "optional", "none"}
         Whether it takes ``-n``.
     takes : tuple of str
@@ -60,7 +63,7 @@ class Method:
     random : bool
         Whether its result depends on the seed.
     reads : tuple of str
-        What it reads before it writes: ``vectors``, ``columns``, ``pairs`` of
+        What it reads before it writes: ``vectors``, ``gradients``, ``columns``, ``pairs`` of
         vectors or, as often as it stands here, ``assignments``.
     """
 
@@ -72,6 +75,7 @@ class Method:
     params: type[Params]
     loader: str
     adds: tuple[str, ...] = ("row", "weight")
+    adds_with_clusters: tuple[str, ...] = ()
     size: Literal["required", "optional", "none"] = "required"
     takes: tuple[str, ...] = ()
     random: bool = True
@@ -81,6 +85,10 @@ class Method:
         """Import the method."""
         module, _, function = self.loader.partition(":")
         return cast("Select", getattr(importlib.import_module(module), function))
+
+    def added(self, *, clustered: bool) -> tuple[str, ...]:
+        """Columns it adds, with a clustering or without."""
+        return (*self.adds, *self.adds_with_clusters) if clustered else self.adds
 
     def to_json(self) -> dict[str, object]:
         """Return the fields that ``coresift methods --json`` shows."""
@@ -195,6 +203,8 @@ METHODS: dict[str, Method] = {
             loader="coresift.selection.influence:select",
             adds=("row", "weight", "score", "rank"),
             size="optional",
+            adds_with_clusters=("cluster",),
+            reads=("gradients",),
             takes=("clustering",),
             # but for --draw and --hessian-rows
             random=False,
@@ -262,8 +272,9 @@ METHODS: dict[str, Method] = {
             streaming=True,
             params=PrototypesParams,
             loader="coresift.selection.prototypes:select",
-            reads=("assignments",) * 2,
+            reads=("assignments",) * 3,
             adds=("row", "weight", "score", "cluster", "rank"),
+            size="optional",
             random=False,
         ),
         Method(
@@ -303,8 +314,22 @@ METHODS: dict[str, Method] = {
             adds=("row", "weight", "score", "cluster"),
         ),
         Method(
+            name="stochastic",
+            summary="Stochastic batch acquisition: rows at random, the more likely the higher they "
+            "score or rank.",
+            paper="Kirsch et al., Stochastic Batch Acquisition: A Simple Baseline for Deep Active "
+            "Learning, TMLR 2023",
+            needs=("score",),
+            streaming=True,
+            params=StochasticParams,
+            loader="coresift.selection.stochastic:select",
+            reads=("vectors", "columns"),
+            adds=("row", "weight", "score", "rank"),
+            size="optional",
+        ),
+        Method(
             name="top-k",
-            summary="The rows of highest or lowest score, over all or per group.",
+            summary="The rows of highest or lowest score, over all or per group, or drawn by it.",
             paper="",
             needs=("score",),
             streaming=True,

@@ -3,42 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coresift.core import randomness
 from coresift.core.smallest import Smallest, SmallestPerGroup, ranks
-from coresift.selection.params.draw import GUMBEL
+from coresift.selection.stream import ScoreBlock
 
 _PURPOSE = "draw"
 # below the log of any positive number, its noise included
 _LAST = -1024.0
-
-
-@dataclass(frozen=True)
-class ScoreBlock:
-    """Rows and their scores.
-
-    Attributes
-    ----------
-    rows : ndarray of int64, shape (m,)
-        Row ids.
-    score : ndarray of float64, shape (m,)
-        NaN where a row has none.
-    group : ndarray of int64, shape (m,), or None
-        The group of each row, where there are groups.
-    """
-
-    rows: NDArray[np.int64]
-    score: NDArray[np.float64]
-    group: NDArray[np.int64] | None = None
-
-    def take(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> ScoreBlock:
-        """Some of the rows."""
-        group = None if self.group is None else self.group[chosen]
-        return replace(self, rows=self.rows[chosen], score=self.score[chosen], group=group)
 
 
 @dataclass(frozen=True)
@@ -79,11 +55,12 @@ class Rule:
 
     def keys(self, block: ScoreBlock, rank: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         """Keys of some rows, smallest first; softrank goes by the rank, 1 for the best."""
-        if self.draw not in GUMBEL:
-            if self.draw == "threshold":
-                return randomness.uniform(self.seed, _PURPOSE, block.rows)
+        if self.draw == "top":
             return block.score * self.sign
-        noise = -np.log(-np.log(randomness.uniform(self.seed, _PURPOSE, block.rows)))
+        uniform = randomness.uniform(self.seed, _PURPOSE, block.rows)
+        if self.draw == "threshold":
+            return -uniform
+        noise = -np.log(-np.log(uniform))
         if rank is not None:
             return -self._perturbed(-np.log(rank), noise)
         if self.draw == "softmax":
@@ -118,6 +95,7 @@ class Best:
     def __init__(self, size: int, each: NDArray[np.int64] | None) -> None:
         sure = 0 if each is None else int(each.sum())
         self._size = size
+        self._limits = each
         self._each = None if each is None or sure == 0 else SmallestPerGroup(each)
         self._all = Smallest(size) if sure < size else None
 
@@ -135,6 +113,18 @@ class Best:
             self._all.add(*other._all.result(), *other._all.carried())
         if self._each is not None and other._each is not None:
             self._each.add(*other._each.result(), *other._each.carried())
+
+    def bounds(self, groups: int) -> NDArray[np.float64]:
+        """Key that a row of each group must not exceed to be among those that were offered."""
+        bound = np.full(groups, -np.inf)
+        if self._all is not None:
+            keys, _ = self._all.result()
+            bound[:] = keys[-1] if len(keys) == self._size else np.inf
+        if self._each is not None and self._limits is not None:
+            group, keys, _ = self._each.result()
+            np.maximum.at(bound, group, keys.astype(np.float64))
+            bound[np.bincount(group, minlength=groups) < self._limits] = np.inf
+        return bound
 
     def result(self) -> Ranked:
         """The rows, each with its rank: of its group where that says all, else among all."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from coresift.core.selection import Selection
+from coresift.core.size import Size
 from coresift.selection.base import Context, Data
 from coresift.selection.columns import Block, Column, as_numbers, merged
 from coresift.selection.joins import (
@@ -21,14 +23,26 @@ from coresift.selection.joins import (
     require_named,
 )
 from coresift.selection.params.score import ScoreParams
-from coresift.selection.rules import ScoreBlock
-from coresift.selection.scored import Scored
+from coresift.selection.scored import draw, require_size
 from coresift.selection.strata import Strata, count_strata
+from coresift.selection.stream import ScoreBlock, Scored
 
 Result = TypeVar("Result")
 
 
-def open_scores(data: Data, params: ScoreParams, context: Context) -> tuple[Scored, list[str]]:
+def draw_by_column(
+    data: Data, size: Size | None, params: ScoreParams, context: Context
+) -> Selection:
+    """Draw rows by the scores that are given; without a size, all that reach the threshold."""
+    require_size(size, params, params.method)
+    if size is not None and params.per is None:
+        size.resolve(data.rows)  # more than there is, told before the dump is read
+    scored, notes = _open(data, params, context)
+    drawn = draw(scored, size, params, context, per_group=params.per is not None)
+    return replace(drawn, notes=(*notes, *drawn.notes))
+
+
+def _open(data: Data, params: ScoreParams, context: Context) -> tuple[Scored, list[str]]:
     """Find the scores, and the groups of ``--per``; notes on rows that are left out, and lines.
 
     Raises

@@ -14,9 +14,8 @@ of the selection mean
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,50 +24,13 @@ from coresift.core import randomness
 from coresift.core.errors import InputError, ParameterError
 from coresift.core.selection import Selection
 from coresift.core.size import Size
-from coresift.selection.base import Context, Data
+from coresift.selection.base import Context
 from coresift.selection.drawing import MassBlock, draw_distinct
 from coresift.selection.joins import plural
 from coresift.selection.params.draw import DrawParams
-from coresift.selection.rules import Best, Rule, ScoreBlock
-
-Result = TypeVar("Result")
-
-
-class Pass(Protocol):
-    """One pass over the scores."""
-
-    def __call__(
-        self, task: Callable[[Iterator[ScoreBlock]], Result], stage: str
-    ) -> Iterator[Result]:
-        """Run a task on the blocks of each shard, on any engine; results in the order of rows.
-
-        Whatever the split, the blocks hold the same rows, ascending, with the same scores.
-        """
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Where scores come from.
-
-    Attributes
-    ----------
-    data : Data
-        The dump, to say where a row lies.
-    name : str
-        Of the score, for messages: ``--score 'value'``.
-    over : Pass
-        Gives the scores, again at each call.
-    lowest : bool
-        Whether low ones are preferred.
-    groups : int
-        Groups there are, where blocks have them.
-    """
-
-    data: Data
-    name: str
-    over: Pass
-    lowest: bool = False
-    groups: int = 1
+from coresift.selection.ranking import draw_by_rank
+from coresift.selection.rules import Best, Rule
+from coresift.selection.stream import ScoreBlock, Scored
 
 
 def require_size(size: Size | None, params: DrawParams, method: str) -> None:
@@ -142,9 +104,13 @@ def draw(
             best.add(there, rule.keys(there))
         return best
 
-    best = Best(n, least)
-    for found in scored.over(task, "choose"):
-        best.merge(found)
+    if params.draw == "softrank":
+        by_group = tally.reached if per_group else None
+        best = draw_by_rank(scored.over, rule, n, least, tally.count, by_group)
+    else:
+        best = Best(n, least)
+        for found in scored.over(task, "choose"):
+            best.merge(found)
     drawn = best.result()
     if least is not None and not per_group:
         resolved["kept_by_floor"] = drawn.sure

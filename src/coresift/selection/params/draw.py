@@ -33,7 +33,7 @@ class DrawParams(Params):
     )
     threshold: float | None = option(
         "Only rows with at least this score (where low ones are preferred: at most) are there to "
-        "draw from.",
+        "draw from; -n may then be left out.",
         kind="number",
     )
 

@@ -7,10 +7,11 @@ from typing import ClassVar
 
 from coresift.core.errors import ParameterError
 from coresift.selection.option import Params, option
+from coresift.selection.params.draw import DrawParams
 
 
 @dataclass(frozen=True)
-class ScoreParams(Params):
+class _Given(Params):
     """Where the score of a row is, and which are preferred."""
 
     method: ClassVar[str]
@@ -48,3 +49,8 @@ class ScoreParams(Params):
             )
         if (self.scores is None) != (self.on is None):
             raise ParameterError("--scores and --on go together", hint="give both or neither")
+
+
+@dataclass(frozen=True)
+class ScoreParams(DrawParams, _Given):
+    """Scores that are given, and how rows are drawn by them."""

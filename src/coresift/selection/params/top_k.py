@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from coresift.selection.params.draw import DrawParams
 from coresift.selection.params.score import ScoreParams
 
 
 @dataclass(frozen=True)
-class TopKParams(DrawParams, ScoreParams):
+class TopKParams(ScoreParams):
     """Options of ``top-k``."""
 
     method: ClassVar[str] = "top-k"
