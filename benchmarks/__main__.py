@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks import (
+    bandit,
     cluster,
     coresets,
     dedup,
@@ -42,5 +43,6 @@ for module in (
     k_center,
     ray_engine,
     weak_scaling,
+    bandit,
 ):
     module.main()

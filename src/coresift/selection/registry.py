@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Literal, cast
 from coresift.core.errors import ParameterError
 from coresift.selection.option import Params
 from coresift.selection.params.balanced import BalancedParams
+from coresift.selection.params.bandit import BanditParams
 from coresift.selection.params.coreset import CoresetParams
 from coresift.selection.params.dedup import DedupParams
 from coresift.selection.params.facility_location import FacilityLocationParams
 from coresift.selection.params.herding import HerdingParams
+from coresift.selection.params.influence import InfluenceParams
 from coresift.selection.params.k_center import KCenterParams
 from coresift.selection.params.kernel_thinning import KernelThinningParams
 from coresift.selection.params.max_min import MaxMinParams
@@ -22,6 +24,7 @@ from coresift.selection.params.prototypes import PrototypesParams
 from coresift.selection.params.random import RandomParams
 from coresift.selection.params.semantic_compression import SemanticCompressionParams
 from coresift.selection.params.sensitivity import SensitivityParams
+from coresift.selection.params.stochastic import StochasticParams
 from coresift.selection.params.top_k import TopKParams
 
 if TYPE_CHECKING:
@@ -41,7 +44,8 @@ class Method:
     paper : str
         Where it comes from; empty when it needs no reference.
     needs : tuple of str
-        What the user must bring: ``clustering``, ``score``, ``probabilities`` (as the vectors).
+        What the user must bring: ``clustering``, ``score``, ``probabilities`` (as the vectors),
+        ``gradients`` and a ``target``.
     streaming : bool
         Whether it works at any number of rows within the memory budget.
     params : type
@@ -50,6 +54,8 @@ class Method:
         ``module:function`` of its ``select(data, size, params, context)``.
     adds : tuple of str
         Columns it adds to the input's.
+    adds_with_clusters : tuple of str
+        Those it adds besides where it is given a clustering that it could do without.
     size : {"required", "optional", "none"}
         Whether it takes ``-n``.
     takes : tuple of str
@@ -57,7 +63,7 @@ class Method:
     random : bool
         Whether its result depends on the seed.
     reads : tuple of str
-        What it reads before it writes: ``vectors``, ``columns``, ``pairs`` of
+        What it reads before it writes: ``vectors``, ``gradients``, ``columns``, ``pairs`` of
         vectors or, as often as it stands here, ``assignments``.
     """
 
@@ -69,6 +75,7 @@ class Method:
     params: type[Params]
     loader: str
     adds: tuple[str, ...] = ("row", "weight")
+    adds_with_clusters: tuple[str, ...] = ()
     size: Literal["required", "optional", "none"] = "required"
     takes: tuple[str, ...] = ()
     random: bool = True
@@ -78,6 +85,10 @@ class Method:
         """Import the method."""
         module, _, function = self.loader.partition(":")
         return cast("Select", getattr(importlib.import_module(module), function))
+
+    def added(self, *, clustered: bool) -> tuple[str, ...]:
+        """Columns it adds, with a clustering or without."""
+        return (*self.adds, *self.adds_with_clusters) if clustered else self.adds
 
     def to_json(self) -> dict[str, object]:
         """Return the fields that ``coresift methods --json`` shows."""
@@ -105,6 +116,19 @@ METHODS: dict[str, Method] = {
             loader="coresift.selection.balanced:select",
             reads=("assignments",),
             adds=("row", "weight", "cluster"),
+        ),
+        Method(
+            name="bandit",
+            summary="Quad: rows are drawn from the clusters that promise most, and only their "
+            "influence, or score, is computed.",
+            paper="Zhang et al., Harnessing Diversity for Important Data Selection in Pretraining "
+            "Large Language Models, ICLR 2025",
+            needs=("clustering", "score"),
+            streaming=True,
+            params=BanditParams,
+            loader="coresift.selection.bandit:select",
+            reads=("assignments",) * 3,
+            adds=("row", "weight", "score", "cluster", "rank"),
         ),
         Method(
             name="coreset",
@@ -162,6 +186,27 @@ METHODS: dict[str, Method] = {
             adds=("row", "weight", "score", "rank"),
             takes=("clustering",),
             # but for the rows that the bandwidth is measured on, where there are over 1,000
+            random=False,
+        ),
+        Method(
+            name="influence",
+            summary="Influence: the rows that training on helps a target most, or harms it, by "
+            "their gradients and its.",
+            paper="Koh and Liang, Understanding Black-box Predictions via Influence Functions, "
+            "ICML 2017; Pruthi et al., Estimating Training Data Influence by Tracing Gradient "
+            "Descent, NeurIPS 2020; Xia et al., LESS: Selecting Influential Data for Targeted "
+            "Instruction Tuning, ICML 2024; Martens and Grosse, Optimizing Neural Networks with "
+            "Kronecker-factored Approximate Curvature, ICML 2015",
+            needs=("gradients", "target"),
+            streaming=True,
+            params=InfluenceParams,
+            loader="coresift.selection.influence:select",
+            adds=("row", "weight", "score", "rank"),
+            size="optional",
+            adds_with_clusters=("cluster",),
+            reads=("gradients",),
+            takes=("clustering",),
+            # but for --draw and --hessian-rows
             random=False,
         ),
         Method(
@@ -227,8 +272,9 @@ METHODS: dict[str, Method] = {
             streaming=True,
             params=PrototypesParams,
             loader="coresift.selection.prototypes:select",
-            reads=("assignments",) * 2,
+            reads=("assignments",) * 3,
             adds=("row", "weight", "score", "cluster", "rank"),
+            size="optional",
             random=False,
         ),
         Method(
@@ -269,8 +315,22 @@ METHODS: dict[str, Method] = {
             adds=("row", "weight", "score", "cluster"),
         ),
         Method(
+            name="stochastic",
+            summary="Stochastic batch acquisition: rows at random, the more likely the higher they "
+            "score or rank.",
+            paper="Kirsch et al., Stochastic Batch Acquisition: A Simple Baseline for Deep Active "
+            "Learning, TMLR 2023",
+            needs=("score",),
+            streaming=True,
+            params=StochasticParams,
+            loader="coresift.selection.stochastic:select",
+            reads=("vectors", "columns"),
+            adds=("row", "weight", "score", "rank"),
+            size="optional",
+        ),
+        Method(
             name="top-k",
-            summary="The rows of highest or lowest score, over all or per group.",
+            summary="The rows of highest or lowest score, over all or per group, or drawn by it.",
             paper="",
             needs=("score",),
             streaming=True,
