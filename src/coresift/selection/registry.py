@@ -127,6 +127,7 @@ METHODS: dict[str, Method] = {
             streaming=True,
             params=BanditParams,
             loader="coresift.selection.bandit:select",
+            takes=("gradients", "target"),
             reads=("assignments",) * 3,
             adds=("row", "weight", "score", "cluster", "rank"),
         ),
