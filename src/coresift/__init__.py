@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from coresift.api.inspect import inspect
     from coresift.api.plan import plan_cluster, plan_select
     from coresift.api.replay import replay
+    from coresift.api.report import report
     from coresift.api.select import select
     from coresift.api.weights import weights
 
@@ -34,6 +35,7 @@ __all__ = [
     "plan_cluster",
     "plan_select",
     "replay",
+    "report",
     "select",
     "weights",
 ]
@@ -41,7 +43,9 @@ __all__ = [
 _MODULES = {
     **{
         name: name
-        for name in ("cluster", "doctor", "evaluate", "inspect", "replay", "select", "weights")
+        for name in (
+            *("cluster", "doctor", "evaluate", "inspect", "replay", "report", "select", "weights"),
+        )
     },
     "plan_cluster": "plan",
     "plan_select": "plan",

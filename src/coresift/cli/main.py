@@ -20,6 +20,7 @@ _COMMANDS = {
     "cluster": "Cluster the rows by k-means, or by levels of it.",
     "select": "Choose rows with one of the methods.",
     "evaluate": "How well a subset stands for the whole.",
+    "report": "Pictures of a clustering or a selection.",
     "weights": "Carry weights that were learned on a subset to all rows.",
     "methods": "The selection methods, their papers and needs.",
     "replay": "Run again from a result's provenance, and compare.",
