@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from coresift.api.inspect import inspect
     from coresift.api.plan import plan_cluster, plan_select
     from coresift.api.replay import replay
+    from coresift.api.report import report
     from coresift.api.select import select
     from coresift.api.weights import weights
     from coresift.cli.recipes import run
@@ -37,6 +38,7 @@ __all__ = [
     "plan_cluster",
     "plan_select",
     "replay",
+    "report",
     "run",
     "select",
     "weights",
@@ -45,7 +47,9 @@ __all__ = [
 _MODULES = {
     **{
         name: f"api.{name}"
-        for name in ("cluster", "doctor", "evaluate", "inspect", "replay", "select", "weights")
+        for name in (
+            *("cluster", "doctor", "evaluate", "inspect", "replay", "report", "select", "weights"),
+        )
     },
     "plan_cluster": "api.plan",
     "plan_select": "api.plan",

@@ -223,12 +223,13 @@ def options_in_help(*path: str) -> set[str]:
 def test_the_keys_of_a_step_are_the_options_of_its_command(name: str) -> None:
     run_decides = {
         *("output", "overwrite", "config", "json", "quiet", "no_progress", "debug", "help"),
-        *("plan", "machines"),
+        *("plan", "machines", "terminal"),
     }
     command = COMMANDS[name]
     arguments = {key.name for key in command.keys.values() if not key.flag}
     assert command.keys.keys() - arguments == options_in_help(*name.split()) - run_decides
-    assert arguments == ({"subset"} if name == "evaluate" else {"paths"})
+    about = {"evaluate": "subset", "report": "result"}
+    assert arguments == {about.get(name, "paths")}
 
 
 @pytest.mark.parametrize("name", names())

@@ -346,6 +346,42 @@ def test_what_a_step_writes_beside_its_result_has_to_be_there(work: Path) -> Non
     assert "is not a name within the working directory" in outside
 
 
+REPORTS = """
+[steps.page]
+run = "report"
+result = "${chosen}"
+label = "label"
+metrics = false
+examples = 1
+
+[steps.picture]
+run = "report"
+result = "${clusters}"
+output = "pictures/map.png"
+"""
+
+
+def test_reports_are_made_again_only_when_what_they_show_has_changed(work: Path) -> None:
+    write_recipe(work, FOUR + REPORTS)
+    every = {**ALL, "page": "ran", "picture": "ran"}
+    none = dict.fromkeys(every, "unchanged")
+    assert states(run()) == every
+    made = {name: (work / "out" / name).read_bytes() for name in ("page.html", "pictures/map.png")}
+    assert states(run()) == none
+    write_recipe(work, FOUR + REPORTS.replace("examples = 1", "examples = 0"))
+    found = run()
+    assert states(found) == {**none, "page": "ran"}
+    assert reasons(found)["page"] == "examples is 0, and was 1"
+    write_recipe(work, FOUR + REPORTS)
+    assert states(run(n="20%")) == {**none, "chosen": "ran", "judged": "ran", "page": "ran"}
+    assert states(run()) == {**none, "chosen": "ran", "judged": "ran", "page": "ran"}
+    assert {name: (work / "out" / name).read_bytes() for name in made} == made
+    # what is no column of the dump is found though the selection is not there yet
+    shutil.rmtree(work / "out")
+    wrong = REPORTS.replace('label = "label"', 'label = "lable"')
+    assert refusal(work, FOUR + wrong).startswith("step 'page': --label: no column 'lable'")
+
+
 def test_a_folder_of_something_else_is_left_alone(work: Path) -> None:
     with pytest.raises(library.CoresiftError, match="emb: holds what no recipe has put there"):
         library.run("four.toml", output="emb")

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,6 +22,8 @@ from coresift.core.size import format_bytes
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+    from coresift.report.content import Content
 
 _PATIENCE_S = 1.0
 
@@ -87,19 +90,50 @@ def measured(facts: Mapping[str, Any]) -> dict[str, object]:
 
 def show_evaluation(facts: Mapping[str, Any]) -> None:
     """Print what ``evaluate`` measured."""
-    rows = []
-    for name, metric in facts["metrics"].items():
-        spread = f"{metric['random']:.4g}"
-        if metric["random_std"] is not None:
-            spread += f" \u00b1 {metric['random_std']:.2g}"
-        rows.append([name, f"{metric['value']:.4g}", spread, metric["better"]])
     show_facts({"rows": f"{facts['rows_subset']:,} of {facts['rows_full']:,}"})
-    show_table(["metric", "subset", "uniform", "better"], rows)
+    show_metrics(facts["metrics"])
     if facts["coreset"] is not None:
         found = facts["coreset"]
         kinds = {f"worst at {kind}": f"{value:+.3g}" for kind, value in found["worst"].items()}
         show_facts({"center sets": found["center_sets"], "k": found["k"], **kinds})
     show_facts({}, facts.get("notes", ()))
+
+
+def show_metrics(metrics: Mapping[str, Any]) -> None:
+    """Print each metric beside its spread over uniform subsets."""
+    rows = []
+    for name, metric in metrics.items():
+        spread = f"{metric['random']:.4g}"
+        if metric["random_std"] is not None:
+            spread += f" \u00b1 {metric['random_std']:.2g}"
+        rows.append([name, f"{metric['value']:.4g}", spread, metric["better"]])
+    show_table(["metric", "subset", "uniform", "better"], rows)
+
+
+def show_report(content: Content) -> None:
+    """Draw a report's map in characters, then the sizes of clusters and the metrics."""
+    from rich.text import Text
+
+    from coresift.report.terminal import bars, plot
+
+    drawn, layout = content.drawn, content.layouts[-1]
+    rows = f"{drawn.all_rows:,} rows"
+    if content.is_selection:
+        rows = f"{drawn.all_chosen:,} of {rows}, {content.provenance.method}"
+    picture = Text(f"{content.name}: {rows}\n")
+    for line in plot(layout, drawn.chosen):
+        for piece, marked in line:
+            picture.append(piece, "bold red" if marked else "dim" if content.is_selection else "")
+        picture.append("\n")
+    picture.append(f"{layout.name}, {layout.axes[0]}; selected rows in red\n\n", "dim")
+    order = (-content.clusters.size).argsort(kind="stable")
+    picture.append(f"cluster sizes  {bars(content.clusters.size[order])}\n")
+    if content.clusters.chosen is not None:
+        picture.append("selected rows  ")
+        picture.append(bars(content.clusters.chosen[order]) + "\n", "red")
+    _print(picture)
+    if content.metrics:
+        show_metrics({name: asdict(metric) for name, metric in content.metrics.items()})
 
 
 def show_plan(facts: Mapping[str, Any], *, as_json: bool) -> None:

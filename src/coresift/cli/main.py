@@ -22,6 +22,7 @@ _COMMANDS = {
     "select": "Choose rows with one of the methods.",
     "bandit": "Choose rows by scores that a program of yours computes, for few of them.",
     "evaluate": "How well a subset stands for the whole.",
+    "report": "Pictures of a clustering or a selection.",
     "weights": "Carry weights that were learned on a subset to all rows.",
     "run": "Run the steps of a recipe, and none whose result is there.",
     "methods": "The selection methods, their papers and needs.",

@@ -23,13 +23,17 @@ from coresift.recipes.command import Command, Key, Kind
 from coresift.selection import registry
 from coresift.selection.registry import Method
 
-_NAMES = ("cluster", "evaluate", "inspect", "weights")
+_NAMES = ("cluster", "evaluate", "inspect", "report", "weights")
 # what the run decides, for all steps
 _WITHHELD = frozenset(
-    ("output", "overwrite", "config", "json", "quiet", "no_progress", "debug", "plan", "machines")
+    (
+        *("output", "overwrite", "config", "json", "quiet", "no_progress", "debug"),
+        *("plan", "machines", "terminal"),
+    )
 )
 # metavars of options that take several values in one
 _LISTED = ("A,B", "N[,N...]")
+_SUFFIXES = {"evaluate": ".json", "inspect": ".json", "report": ".html"}
 _ADDED = {"weights": ("row", "weight")}
 
 
@@ -63,8 +67,8 @@ class ClickCommand:
 
     @property
     def suffix(self) -> str:
-        """A directory, where it writes one."""
-        return "" if self.writes else ".json"
+        """Of the file that it makes; a directory has none."""
+        return _SUFFIXES.get(self.name, "")
 
     def arguments(self, values: Mapping[str, object], output: Path) -> list[str]:
         """The command line, without the program's name."""
@@ -76,7 +80,8 @@ class ClickCommand:
             if not key.flag:
                 placed += map(str, items)
             elif key.kind == "flag":
-                named += [key.flag] if _truth(key, value) else []
+                side = key.flag if _truth(key, value) else key.off
+                named += [side] if side else []
             elif key.many:
                 named += [text for item in items for text in _option(key, item)]
             elif isinstance(value, list) and not key.listed:
@@ -173,6 +178,7 @@ def _key(parameter: click.Parameter) -> Key | None:
         key = Key(
             name=name,
             flag=max(parameter.opts, key=len),
+            off=(parameter.secondary_opts or [""])[0],
             short=min(parameter.opts, key=len).lstrip("-"),
             kind="flag" if parameter.is_flag else _kind(parameter.type),
             help=" ".join((parameter.help or "").split()),

@@ -26,9 +26,9 @@ class Key:
     ----------
     name : str
         The option's name with underscores, without the dashes before it.
-    flag, short : str
-        On the command line; empty for an argument. The short one, without its dash, is no key,
-        and what people write first.
+    flag, off, short : str
+        On the command line; empty for an argument. ``off`` is the other side of a flag that is
+        set by default. The short one, without its dash, is no key, but what people may write.
     kind : str
         What its value is. ``path`` is read and ``output`` is written; ``column`` is a column of
         the input, or an expression of some; ``columns`` are names separated by commas.
@@ -58,6 +58,7 @@ class Key:
     maximum: float | None = None
     many: bool = False
     listed: bool = False
+    off: str = ""
     short: str = ""
     required: bool = False
 

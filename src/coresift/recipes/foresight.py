@@ -35,10 +35,13 @@ class Known:
         Its columns.
     rows : int or None
         The most rows it can have.
+    source : Known or None
+        What it is made from.
     """
 
     schema: pa.Schema | None = None
     rows: int | None = None
+    source: Known | None = None
 
 
 def input_of(values: Mapping[str, object], results: Mapping[str, Known]) -> Known:
@@ -49,6 +52,10 @@ def input_of(values: Mapping[str, object], results: Mapping[str, Known]) -> Know
     CoresiftError
         When a file that is no step's result cannot be read.
     """
+    about = results.get(str(values.get("result")))
+    if about is not None and about.source is not None:
+        # a report is on the rows that its result was made from
+        return about.source
     named = next((values[name] for name in _INPUTS if name in values), None)
     paths = [str(path) for path in (named if isinstance(named, list) else [named])]
     if named is None or any(path not in results and _within(path, results) for path in paths):
@@ -128,13 +135,13 @@ def result_of(command: Command, values: Mapping[str, object], given: Known) -> K
         When a column that it adds is there already.
     """
     if not command.adds:
-        return Known()
+        return Known(source=given)
     size = values.get("size")
     rows = given.rows
     if size is not None and rows is not None and "multiplier" not in values:
         rows = Size.parse(str(size)).resolve(rows)
     if given.schema is None or values.get("drop_embedding"):
-        return Known(None, rows)
+        return Known(None, rows, given)
     kept = [] if values.get("ids_only") else given.schema.names
     columns = values.get("columns")
     if columns is not None:
@@ -150,7 +157,7 @@ def result_of(command: Command, values: Mapping[str, object], given: Known) -> K
                 "input's out with columns",
             )
         fields.append(pa.field(name, _TYPES[added]))
-    return Known(pa.schema(fields), rows)
+    return Known(pa.schema(fields), rows, given)
 
 
 def split(value: object) -> Sequence[str]:

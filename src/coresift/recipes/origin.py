@@ -10,6 +10,7 @@ from typing import Any
 from coresift.core.errors import CoresiftError
 from coresift.io.fingerprint import Fingerprint
 from coresift.io.provenance import Provenance, find_provenance
+from coresift.io.stamp import stamped
 
 
 def difference(expected: Provenance, path: Path, beside: Sequence[Path] = ()) -> str | None:
@@ -22,7 +23,7 @@ def difference(expected: Provenance, path: Path, beside: Sequence[Path] = ()) ->
         return "there is no result yet"
     try:
         found = stored(path)
-    except (CoresiftError, ValueError) as error:
+    except (CoresiftError, OSError, ValueError, TypeError) as error:
         return f"what is there cannot be read: {error}"
     if found is None:
         return "what is there does not say where it comes from"
@@ -35,8 +36,10 @@ def difference(expected: Provenance, path: Path, beside: Sequence[Path] = ()) ->
 
 def stored(path: Path) -> Provenance | None:
     """Provenance of a step's result, in whatever form it is."""
-    if path.suffix != ".json" or path.is_dir():
+    if path.is_dir() or path.suffix not in (".json", ".html", ".png"):
         return find_provenance(path)
+    if path.suffix != ".json":
+        return stamped(path)
     content = json.loads(path.read_text())
     if not isinstance(content, dict) or "provenance" not in content:
         return None

@@ -115,7 +115,7 @@ def printed_target(path: Path) -> Target:
     OutputError
         When it cannot be.
     """
-    return Target(path, overwrite=True, is_file=True)
+    return Target(path, overwrite=True, suffixes=(".json",))
 
 
 def write_printed(path: Path, provenance: Provenance, facts: Mapping[str, Any]) -> None:
