@@ -14,6 +14,9 @@ from coresift.io.provenance import Provenance
 Kind = Literal["text", "flag", "integer", "number", "path", "output", "column", "columns"]
 
 
+_LISTED = 12
+
+
 class RecipeError(CoresiftError):
     """A recipe that cannot be run as it is written."""
 
@@ -117,5 +120,6 @@ def unknown(what: str, found: str, known: Iterable[str]) -> RecipeError:
     """An error about a name that there is none of, with the nearest there is."""
     names = list(known)
     near = difflib.get_close_matches(found, names, 1)
-    listed = f"there are {', '.join(names)}" if names else None
+    more = ", and more" if len(names) > _LISTED else ""
+    listed = f"there are {', '.join(names[:_LISTED])}{more}" if names else None
     return RecipeError(f"{what} {found!r}", hint=f"did you mean {near[0]!r}?" if near else listed)
