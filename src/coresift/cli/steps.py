@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,10 +18,12 @@ from coresift.cli.config import public_name
 from coresift.cli.options import DEBUG, LENT
 from coresift.cli.types import Columns, Number, NumberOrWord, PathText
 from coresift.core.errors import ParameterError
-from coresift.io.provenance import Provenance
 from coresift.recipes.command import Command, Key, Kind
 from coresift.selection import registry
 from coresift.selection.registry import Method
+
+if TYPE_CHECKING:
+    from coresift.io.provenance import Provenance
 
 _NAMES = ("cluster", "evaluate", "inspect", "report", "weights")
 # what the run decides, for all steps
@@ -34,7 +36,6 @@ _WITHHELD = frozenset(
 # metavars of options that take several values in one
 _LISTED = ("A,B", "N[,N...]")
 _SUFFIXES = {"evaluate": ".json", "inspect": ".json", "report": ".html"}
-_ADDED = {"weights": ("row", "weight")}
 
 
 class _ForeseenError(Exception):
@@ -143,7 +144,7 @@ def commands(*, quiet: bool = True) -> dict[str, Command]:
 
 def _named(name: str) -> ClickCommand:
     command: click.Command = importlib.import_module(f"coresift.cli.commands.{name}").command
-    return ClickCommand(name, _without_environment(command), _ADDED.get(name, ()))
+    return ClickCommand(name, _without_environment(command))
 
 
 def _selecting(method: Method) -> ClickCommand:

@@ -6,14 +6,15 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from coresift.core.errors import CoresiftError
-from coresift.io.provenance import Provenance
+
+if TYPE_CHECKING:
+    from coresift.io.provenance import Provenance
 
 Kind = Literal["text", "flag", "integer", "number", "path", "output", "column", "columns"]
-
-
+# how many names a hint lists
 _LISTED = 12
 
 

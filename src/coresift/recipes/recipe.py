@@ -18,9 +18,10 @@ from coresift.recipes.variables import (
     require_value,
     resolve,
 )
-from coresift.recipes.workdir import MARK
 
 _TABLES = ("summary", "variables", "common", "steps")
+# in a working directory, says whose it is
+MARK = "recipe.json"
 # keys of a step that are not options of its command
 OWN = ("run", "output")
 

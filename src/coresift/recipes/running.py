@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from coresift.core.errors import CoresiftError
 from coresift.io.provenance import Provenance
-from coresift.recipes import foresight, origin
+from coresift.recipes import origin
 from coresift.recipes.command import RecipeError
+from coresift.recipes.foresight import Foresight
 from coresift.recipes.recipe import Recipe, Step, of_step, within
 from coresift.recipes.variables import Places
 from coresift.recipes.workdir import (
@@ -142,7 +143,7 @@ def _foresee(recipe: Recipe, folder: Path, common: Mapping[str, Any]) -> list[_P
     places = recipe.places(folder)
     # a place where nothing is: what a step says of it is not known yet, and no mistake
     nowhere = {step.name: str(folder / f".not-yet/{step.output}") for step in recipe.steps}
-    promised: dict[str, foresight.Known] = {}
+    foresight = Foresight()
     plans: dict[str, _Plan] = {}
     for step in recipe.steps:
         waits = [name for name in step.after if plans[name].reason is not None]
@@ -152,10 +153,7 @@ def _foresee(recipe: Recipe, folder: Path, common: Mapping[str, Any]) -> list[_P
         }
         try:
             values = _values(step, places, common, folder, outputs)
-            given = foresight.input_of(values, promised)
-            foresight.require_there(step.command, values, promised)
-            foresight.check(step.command, values, given)
-            promise = foresight.result_of(step.command, values, given)
+            promise = foresight.look(step.command, values)
             target = folder / step.output
             beside = _beside(step, values)
             expected = _expected(step, step.command.arguments(values, target), waits, nowhere)
@@ -170,7 +168,7 @@ def _foresee(recipe: Recipe, folder: Path, common: Mapping[str, Any]) -> list[_P
         except CoresiftError as error:
             raise of_step(step.name, error) from error
         if reason is not None:
-            promised[nowhere[step.name]] = promise
+            foresight.promise(nowhere[step.name], promise)
         plans[step.name] = _Plan(step, arguments, target, beside, reason)
     _require_apart(plans.values())
     return list(plans.values())

@@ -15,8 +15,8 @@ from coresift._version import __version__
 from coresift.core.errors import OutputError, ResourceError
 from coresift.io.provenance import Provenance
 from coresift.io.target import Target
+from coresift.recipes.recipe import MARK
 
-MARK = "recipe.json"
 # of what a command prints with --json, that which differs between equal runs
 _MEASURED = ("seconds", "peak_rss_bytes", "output", "kernel")
 
