@@ -20,14 +20,14 @@ from coresift.evaluation.subset import SubsetFile
 from coresift.io.dump import Dump
 from coresift.io.provenance import Provenance, read_provenance
 from coresift.io.target import Target
-from coresift.report.command import shell
-from coresift.report.content import Content
-from coresift.report.gather import ROW_BYTES, Found, Wanted, gather
-from coresift.report.html import page
-from coresift.report.neighbours import require_umap
-from coresift.report.picture import save_picture
-from coresift.report.plane import workspace_bytes
-from coresift.report.text import check_image, check_text
+from coresift.reporting.command import shell
+from coresift.reporting.content import Content
+from coresift.reporting.gather import ROW_BYTES, Found, Wanted, gather
+from coresift.reporting.html import page
+from coresift.reporting.neighbours import require_umap
+from coresift.reporting.picture import save_picture
+from coresift.reporting.plane import workspace_bytes
+from coresift.reporting.text import check_image, check_text
 from coresift.selection.columns import Column, find_column
 
 COLOURS = ("selection", "cluster", "weight", "score", "label")
@@ -128,7 +128,7 @@ def report(
     umap : bool
         Add a map by UMAP.
     examples : int
-        Clusters of a kind to look at, and rows at either end of each.
+        Rows to look at, at either end of each cluster that is looked at.
     metrics : bool
         Evaluate a selection.
     repeats, sample : int

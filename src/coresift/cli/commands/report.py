@@ -53,7 +53,7 @@ from coresift.cli import options
     type=click.IntRange(min=0),
     default=4,
     show_default=True,
-    help="Clusters of a kind to look at, and rows at either end of each.",
+    help="Rows to look at, the most and the least typical of each cluster that is looked at.",
 )
 @click.option(
     "--metrics/--no-metrics",

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from coresift.report.colours import GREY, Colouring
-from coresift.report.content import Content
-from coresift.report.drawn import ABSENT, Layout
+from coresift.reporting.colours import GREY, Colouring
+from coresift.reporting.content import Content
+from coresift.reporting.drawn import ABSENT, Layout
 
 _HUES = (
     *("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"),
