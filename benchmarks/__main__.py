@@ -13,6 +13,7 @@ from benchmarks import (
     max_min,
     memory,
     ray_engine,
+    report,
     scale,
     seeding,
     select,
@@ -40,6 +41,7 @@ for module in (
     kernel_thinning,
     scale,
     k_center,
+    report,
     ray_engine,
     weak_scaling,
 ):

@@ -37,6 +37,8 @@ _PACKAGES = {
     ".png": {"matplotlib": "matplotlib", "PIL": "pillow"},
 }
 _RUN_BYTES = 64 << 20
+# the page while it is written, with the texts, the library and copies of both
+_PAGE_BYTES = 160 << 20
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def report(
     examples: int = 4,
     metrics: bool = True,
     repeats: int = 5,
-    sample: int = 20_000,
+    sample: int = 10_000,
     overwrite: bool = False,
     **common: Unpack[CommonOptions],
 ) -> ReportResult:
@@ -186,7 +188,8 @@ def report(
             used = [name, *paths, *dump.options.vectors, *(table.ref.name for table in dump.tables)]
             target = Target(output, overwrite=overwrite, inputs=used, suffixes=tuple(_PACKAGES))
         opened = _Opened.of(dump, name, provenance, clusters)
-        held = ROW_BYTES * dump.rows + workspace_bytes(dump.embedding.dim, run.engine.workers)
+        held = ROW_BYTES * dump.rows + _PAGE_BYTES
+        held += workspace_bytes(dump.embedding.dim, run.engine.workers)
         run.budget.require(held, f"a report on {dump.rows:,} rows")
         evaluation = None
         if opened.subset is not None and metrics:

@@ -58,6 +58,12 @@ def shell(arguments: list[str]) -> str:
     return " \\\n".join(lines)
 
 
+def beside(name: str, what: str) -> str:
+    """A name like that of a result, for another of its kind."""
+    base = name.removesuffix(".parquet").rstrip("/")
+    return f"{base}-{what}" + (".parquet" if name.endswith(".parquet") else "")
+
+
 def _changed(options: Mapping[str, Any]) -> dict[str, Any]:
     """Input options that are not the default."""
     plain = {item.name: item.default for item in fields(InputOptions)}

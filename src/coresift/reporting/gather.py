@@ -17,7 +17,7 @@ from coresift.reporting import colours
 from coresift.reporting.classes import Classes
 from coresift.reporting.clusters import Clusters
 from coresift.reporting.colours import Colouring
-from coresift.reporting.command import command_line, shell
+from coresift.reporting.command import beside, command_line, shell
 from coresift.reporting.content import Content, PointFacts
 from coresift.reporting.distributions import Distribution
 from coresift.reporting.drawn import Drawn, Layout, box_of, density_png
@@ -146,8 +146,8 @@ def gather(
     return Content(
         name=wanted.name,
         provenance=wanted.provenance,
-        command=shell(command_line(wanted.provenance, f"{wanted.name}-again")),
-        replay=shell(["replay", wanted.name, "-o", f"{wanted.name}-replayed"]),
+        command=shell(command_line(wanted.provenance, beside(wanted.name, "again"))),
+        replay=shell(["replay", wanted.name, "-o", beside(wanted.name, "replayed")]),
         again=wanted.again,
         dim=vectors.dim,
         variance=plane.shares,

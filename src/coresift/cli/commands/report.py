@@ -44,6 +44,7 @@ from coresift.cli import options
 )
 @click.option(
     "--colour",
+    "--color",
     type=click.Choice(["selection", "cluster", "weight", "score", "label"]),
     help="What points are coloured by at first.  [default: selection, or cluster]",
 )
@@ -71,7 +72,7 @@ from coresift.cli import options
 @click.option(
     "--sample",
     type=click.IntRange(min=1),
-    default=20_000,
+    default=10_000,
     show_default=True,
     metavar="ROWS",
     help="Measure coverage on this many rows.",
