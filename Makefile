@@ -13,6 +13,7 @@ demo: $(READY)
 
 test: lint browser
 	$(BIN)/python tools/cli_reference.py --check
+	$(BIN)/python tools/method_pictures.py --check
 	$(BIN)/pytest -q -n 2 --dist loadgroup
 
 # Pages are tested in Debian's Chromium, installed where that is allowed
@@ -32,6 +33,8 @@ lint: $(READY)
 
 docs: $(READY)
 	$(BIN)/python tools/cli_reference.py
+	$(BIN)/python tools/method_pictures.py
+	$(BIN)/mkdocs build
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

@@ -204,7 +204,7 @@ def test_thumbnails_are_written_anew() -> None:
         assert uri is not None
         head, _, data = uri.partition(",")
         found = Image.open(io.BytesIO(base64.b64decode(data)))
-        assert head == f"data:image/{found.format.lower()};base64"
+        assert head == f"data:image/{str(found.format).lower()};base64"
         assert max(found.size) <= SIDE
     assert thumbnail({"bytes": picture(8, 8), "path": "a.png"}) == thumbnail(picture(8, 8))
     for broken in (None, b"", b"<svg onload=alert(1)>", picture(8, 8)[:40], "text", {"path": "x"}):
@@ -266,7 +266,7 @@ def test_characters_show_every_point() -> None:
     assert text[-1][0] == "\u2840"
     assert text[0][-1] == "\u2808"
     assert sum(character != " " for line in text for character in line) == 3
-    assert [piece for line in found for piece, marked in line if marked][0].strip() != ""
+    assert next(piece for line in found for piece, marked in line if marked).strip() != ""
 
 
 def test_bars_fit_a_line() -> None:

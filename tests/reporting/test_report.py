@@ -147,9 +147,7 @@ def test_json_and_leftovers(results: Results, tmp_path: Path) -> None:
     assert facts["clusters"] == CLUSTERS
     assert facts["bytes"] == (tmp_path / "a.html").stat().st_size
     assert leftovers(tmp_path) == []
-    assert run("report", results.clusters, "-o", "a.html", cwd=tmp_path).err.startswith(
-        "error: a.h"
-    )
+    assert run("report", results.clusters, "-o", "a.html", cwd=tmp_path).code == 1
     assert run("report", results.clusters, "-o", "a.html", "--overwrite", cwd=tmp_path).code == 0
     assert run("report", results.clusters, cwd=tmp_path).code == 2
 
@@ -165,12 +163,9 @@ def test_json_and_leftovers(results: Results, tmp_path: Path) -> None:
         ({"colour": "label"}, "needs a label"),
         ({"colour": "red"}, "is not one of"),
         ({"score": "qualty + 1"}, "qualty"),
-        ({"engine": "ray", "ray_address": "local"}, "one machine"),
     ],
 )
 def test_what_is_refused(results: Results, options: dict[str, str], message: str) -> None:
-    if "engine" in options:
-        pytest.skip("starts a cluster")
     with pytest.raises(CoresiftError, match=message):
         coresift.report(results.subset, **options)  # type: ignore[arg-type]
 
@@ -208,7 +203,7 @@ def test_a_missing_package_is_told_before_anything_is_read(
             util, "find_spec", lambda name, gone=missing: None if name == gone else found(name)
         )
         with pytest.raises(MissingExtraError) as caught:
-            coresift.report("no-such-result", **options)  # type: ignore[arg-type]
+            coresift.report("no-such-result", **options)
         assert "pip install 'coresift[" in str(caught.value.hint)
 
 

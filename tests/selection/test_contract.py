@@ -19,6 +19,7 @@ from coresift.engine.base import Engine
 from coresift.io import dump as dump_module
 from coresift.io.dump import InputOptions
 from coresift.selection import base as base_module
+from coresift.selection import ranking as ranking_module
 from coresift.selection import strata as strata_module
 from coresift.selection.registry import METHODS, Method, find
 from tests.data import gaussians, vector_table, write_dump
@@ -156,6 +157,11 @@ def test_same_whatever_the_threads_files_groups_and_shards(
         ("top-k", {"score": "value", "per": "label"}),
         ("top-k", {"scores": "{scores}", "on": "id"}),
         ("top-k", {"scores": "{scores}", "on": "id", "per": "label", "lowest": True}),
+        ("top-k", {"score": "value", "draw": "weighted", "threshold": 9}),
+        ("top-k", {"score": "value", "draw": "threshold", "threshold": 9, "per": "label"}),
+        ("stochastic", {"score": "value", "draw": "softmax", "per": "label"}),
+        ("stochastic", {"score": "value", "draw": "softrank", "threshold": 9}),
+        ("stochastic", {"scores": "{scores}", "on": "id", "draw": "softrank", "per": "label"}),
     ],
 )
 def test_options_keep_to_it_too(
@@ -171,6 +177,7 @@ def test_options_keep_to_it_too(
     monkeypatch.setattr(dump_module.Dump, "batch_rows", lambda self, columns: 7)
     monkeypatch.setattr(strata_module, "_SLACK", 10)
     monkeypatch.setattr(smallest_module, "_SLACK", 0)
+    monkeypatch.setattr(ranking_module, "_SAMPLE", 20)
     assert _same(first, choose(name, _dump(tmp_path / "c", groups=ROWS), 60, params))
 
 
@@ -179,6 +186,25 @@ def test_seed(method: Method, tmp_path: Path) -> None:
     first = _choose(method, tmp_path / "a", seed=1)
     assert _same(first, _choose(method, tmp_path / "b", seed=1))
     assert _same(first, _choose(method, tmp_path / "c", seed=2)) is not method.random
+
+
+@pytest.mark.parametrize(
+    "method", [m for m in METHODS.values() if not m.random], ids=lambda m: m.name
+)
+def test_choices_that_make_a_method_random(method: Method, tmp_path: Path) -> None:
+    for option in method.params.options():
+        for choice in option.choices:
+            more: dict[str, object] = {option.name: choice}
+            if choice == "threshold" and "threshold" in method.params.__dataclass_fields__:
+                more["threshold"] = 0
+            folder = tmp_path / option.name / choice
+            centroids = gaussians(9, 4, 9) if choice == "cluster" else None
+            seeds = (
+                _choose(method, folder / str(seed), seed=seed, more=more, centroids=centroids)
+                for seed in (1, 2)
+            )
+            expected = choice in method.random_with.get(option.name, ())
+            assert _same(*seeds) is not expected, (option.name, choice)
 
 
 @every_method
@@ -273,6 +299,29 @@ def test_unknown_names() -> None:
         ("top-k", {"scores": "x", "score": "a"}, "--scores and --on go together"),
         ("top-k", {"score": "a", "threshold": "high"}, "--threshold 'high' is not a number"),
         ("top-k", {"score": "a", "lowest": 1}, "--lowest 1 is neither true nor false"),
+        (
+            "top-k",
+            {"score": "a", "coldness": 2},
+            "--coldness is about random draws, and --draw top makes none by it",
+        ),
+        (
+            "prototypes",
+            {"draw": "weighted", "coldness": 0},
+            "--coldness is about random draws, and --draw weighted makes none by it",
+        ),
+        ("top-k", {"score": "a", "draw": "threshold"}, "--draw threshold needs a threshold"),
+        (
+            "prototypes",
+            {"floor": 0.5, "threshold": 1},
+            "--floor is a share of all rows, and --threshold leaves some out",
+        ),
+        ("stochastic", {}, "stochastic needs a score"),
+        (
+            "stochastic",
+            {"score": "a", "draw": "top"},
+            "--draw 'top' is not one of power, softmax, softrank",
+        ),
+        ("stochastic", {"score": "a", "coldness": -1}, "--coldness -1 is less than 0"),
         ("sensitivity", {"exponent": 0}, "--exponent 0 is less than 0.1"),
         ("sensitivity", {"mix": 2}, "--mix 2 is more than 1"),
         (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, cast
 
 from coresift.core.errors import ParameterError
@@ -12,6 +12,7 @@ from coresift.selection.option import Params
 from coresift.selection.params.balanced import BalancedParams
 from coresift.selection.params.coreset import CoresetParams
 from coresift.selection.params.dedup import DedupParams
+from coresift.selection.params.draw import RANDOM
 from coresift.selection.params.facility_location import FacilityLocationParams
 from coresift.selection.params.herding import HerdingParams
 from coresift.selection.params.k_center import KCenterParams
@@ -22,6 +23,7 @@ from coresift.selection.params.prototypes import PrototypesParams
 from coresift.selection.params.random import RandomParams
 from coresift.selection.params.semantic_compression import SemanticCompressionParams
 from coresift.selection.params.sensitivity import SensitivityParams
+from coresift.selection.params.stochastic import StochasticParams
 from coresift.selection.params.top_k import TopKParams
 
 if TYPE_CHECKING:
@@ -55,7 +57,9 @@ class Method:
     takes : tuple of str
         What the user may bring: ``clustering``.
     random : bool
-        Whether its result depends on the seed.
+        Whether its result depends on the seed, unless options say otherwise.
+    random_with : dict
+        By name, the choices of an option with which it does where it else does not.
     reads : tuple of str
         What it reads before it writes: ``vectors``, ``columns``, ``pairs`` of
         vectors or, as often as it stands here, ``assignments``.
@@ -72,6 +76,7 @@ class Method:
     size: Literal["required", "optional", "none"] = "required"
     takes: tuple[str, ...] = ()
     random: bool = True
+    random_with: dict[str, tuple[str, ...]] = field(default_factory=dict)
     reads: tuple[str, ...] = ("vectors",)
 
     def load(self) -> Select:
@@ -149,6 +154,7 @@ METHODS: dict[str, Method] = {
             adds=("row", "weight", "score", "rank"),
             takes=("clustering",),
             random=False,
+            random_with={"optimizer": ("stochastic",)},
         ),
         Method(
             name="herding",
@@ -227,9 +233,11 @@ METHODS: dict[str, Method] = {
             streaming=True,
             params=PrototypesParams,
             loader="coresift.selection.prototypes:select",
-            reads=("assignments",) * 2,
+            reads=("assignments",) * 3,
             adds=("row", "weight", "score", "cluster", "rank"),
+            size="optional",
             random=False,
+            random_with={"draw": RANDOM},
         ),
         Method(
             name="random",
@@ -264,12 +272,26 @@ METHODS: dict[str, Method] = {
             streaming=True,
             params=SensitivityParams,
             loader="coresift.selection.sensitivity:select",
-            reads=("assignments",) * 5,
+            reads=("assignments",) * 6,
             adds=("row", "weight", "score", "cluster"),
         ),
         Method(
+            name="stochastic",
+            summary="Stochastic batch acquisition: rows at random, the more likely the higher they "
+            "score or rank.",
+            paper="Kirsch et al., Stochastic Batch Acquisition: A Simple Baseline for Deep Active "
+            "Learning, TMLR 2023",
+            needs=("score",),
+            streaming=True,
+            params=StochasticParams,
+            loader="coresift.selection.stochastic:select",
+            reads=("vectors", "columns"),
+            adds=("row", "weight", "score", "rank"),
+            size="optional",
+        ),
+        Method(
             name="top-k",
-            summary="The rows of highest or lowest score, over all or per group.",
+            summary="The rows of highest or lowest score, over all or per group, or drawn by it.",
             paper="",
             needs=("score",),
             streaming=True,
@@ -279,6 +301,7 @@ METHODS: dict[str, Method] = {
             adds=("row", "weight", "score", "rank"),
             size="optional",
             random=False,
+            random_with={"draw": RANDOM},
         ),
     )
 }
