@@ -215,8 +215,9 @@ def options_in_help(*path: str) -> set[str]:
         assert found is not None
         command, context = found, click.Context(found, info_name=name, parent=context)
     text = command.get_help(context).partition("Options:\n")[2]
-    lines = re.findall(r"^  (-[\w-]+)(?:, (--[\w-]+))?", text, re.MULTILINE)
-    return {(long or only).lstrip("-").replace("-", "_") for only, long in lines}
+    lines = re.findall(r"^  (-[\w-]+(?:, -[\w-]+)*)", text, re.MULTILINE)
+    longest = [max(line.split(", "), key=len) for line in lines]
+    return {name.lstrip("-").replace("-", "_") for name in longest}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

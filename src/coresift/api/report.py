@@ -21,14 +21,14 @@ from coresift.io.dump import Dump
 from coresift.io.provenance import Provenance, read_provenance
 from coresift.io.stamp import stamp
 from coresift.io.target import Target
-from coresift.report.command import shell
-from coresift.report.content import Content
-from coresift.report.gather import ROW_BYTES, Found, Wanted, gather
-from coresift.report.html import page
-from coresift.report.neighbours import require_umap
-from coresift.report.picture import save_picture
-from coresift.report.plane import workspace_bytes
-from coresift.report.text import check_image, check_text
+from coresift.reporting.command import shell
+from coresift.reporting.content import Content
+from coresift.reporting.gather import ROW_BYTES, Found, Wanted, gather
+from coresift.reporting.html import page
+from coresift.reporting.neighbours import require_umap
+from coresift.reporting.picture import save_picture
+from coresift.reporting.plane import workspace_bytes
+from coresift.reporting.text import check_image, check_text
 from coresift.selection.columns import Column, find_column
 
 COLOURS = ("selection", "cluster", "weight", "score", "label")
@@ -38,6 +38,8 @@ _PACKAGES = {
     ".png": {"matplotlib": "matplotlib", "PIL": "pillow"},
 }
 _RUN_BYTES = 64 << 20
+# the page while it is written, with the texts, the library and copies of both
+_PAGE_BYTES = 160 << 20
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def report(
     examples: int = 4,
     metrics: bool = True,
     repeats: int = 5,
-    sample: int = 20_000,
+    sample: int = 10_000,
     overwrite: bool = False,
     **common: Unpack[CommonOptions],
 ) -> ReportResult:
@@ -129,7 +131,7 @@ def report(
     umap : bool
         Add a map by UMAP.
     examples : int
-        Clusters of a kind to look at, and rows at either end of each.
+        Rows to look at, at either end of each cluster that is looked at.
     metrics : bool
         Evaluate a selection.
     repeats, sample : int
@@ -201,7 +203,8 @@ def report(
         }
         origin = _origin(run, dump, opened, name, asked)
         run.announce(origin)
-        held = ROW_BYTES * dump.rows + workspace_bytes(dump.embedding.dim, run.engine.workers)
+        held = ROW_BYTES * dump.rows + _PAGE_BYTES
+        held += workspace_bytes(dump.embedding.dim, run.engine.workers)
         run.budget.require(held, f"a report on {dump.rows:,} rows")
         evaluation = None
         if opened.subset is not None and metrics:

@@ -23,7 +23,7 @@ from coresift.core.size import format_bytes
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from coresift.report.content import Content
+    from coresift.reporting.content import Content
 
 _PATIENCE_S = 1.0
 
@@ -114,7 +114,7 @@ def show_report(content: Content) -> None:
     """Draw a report's map in characters, then the sizes of clusters and the metrics."""
     from rich.text import Text
 
-    from coresift.report.terminal import bars, plot
+    from coresift.reporting.terminal import bars, plot
 
     drawn, layout = content.drawn, content.layouts[-1]
     rows = f"{drawn.all_rows:,} rows"

@@ -59,6 +59,7 @@ from coresift.cli.types import COLUMN, FOLDER, READ, WRITTEN
 )
 @click.option(
     "--colour",
+    "--color",
     type=click.Choice(["selection", "cluster", "weight", "score", "label"]),
     help="What points are coloured by at first.  [default: selection, or cluster]",
 )
@@ -68,7 +69,7 @@ from coresift.cli.types import COLUMN, FOLDER, READ, WRITTEN
     type=click.IntRange(min=0),
     default=4,
     show_default=True,
-    help="Clusters of a kind to look at, and rows at either end of each.",
+    help="Rows to look at, the most and the least typical of each cluster that is looked at.",
 )
 @click.option(
     "--metrics/--no-metrics",
@@ -86,7 +87,7 @@ from coresift.cli.types import COLUMN, FOLDER, READ, WRITTEN
 @click.option(
     "--sample",
     type=click.IntRange(min=1),
-    default=20_000,
+    default=10_000,
     show_default=True,
     metavar="ROWS",
     help="Measure coverage on this many rows.",

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from coresift.engine.base import Engine
 from coresift.io.dump import Dump
-from coresift.report.clusters import Clusters
-from coresift.report.images import thumbnail
-from coresift.report.rows import fetch
-from coresift.report.text import shown
+from coresift.reporting.clusters import Clusters
+from coresift.reporting.images import thumbnail
+from coresift.reporting.rows import fetch
+from coresift.reporting.text import shown
 
 _TEXT = 280
 

@@ -11,7 +11,7 @@ from coresift.engine.base import Engine
 from coresift.evaluation.base import RowSet
 from coresift.evaluation.labels import Labels
 from coresift.io.dump import Dump
-from coresift.report.rows import texts_of
+from coresift.reporting.rows import texts_of
 
 _NAME = 80
 MOST_SHOWN = 40

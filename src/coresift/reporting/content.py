@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from coresift.evaluation.base import Metric
 from coresift.io.provenance import Provenance
-from coresift.report.classes import Classes
-from coresift.report.clusters import Clusters
-from coresift.report.colours import Colouring
-from coresift.report.distributions import Distribution
-from coresift.report.drawn import Drawn, Layout
-from coresift.report.examples import Gallery
+from coresift.reporting.classes import Classes
+from coresift.reporting.clusters import Clusters
+from coresift.reporting.colours import Colouring
+from coresift.reporting.distributions import Distribution
+from coresift.reporting.drawn import Drawn, Layout
+from coresift.reporting.examples import Gallery
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,8 @@ class Line:
     ----------
     name, meaning : str
         Its name, and what it is in a few words; may be empty.
-    value, uniform : str
-        Of the selection, and of uniform subsets with their deviation.
+    value, uniform, deviation : str
+        Of the selection, and of uniform subsets with their deviation; empty for a single one.
     better : str
         ``higher`` or ``lower``.
     verdict : str
@@ -46,6 +46,7 @@ class Line:
     meaning: str
     value: str
     uniform: str
+    deviation: str
     better: str
     verdict: str
 
@@ -56,14 +57,12 @@ def lines(metrics: Mapping[str, Metric]) -> tuple[Line, ...]:
 
 
 def _line(name: str, metric: Metric) -> Line:
-    uniform = f"{metric.random:.4g}"
-    if metric.random_std is not None:
-        uniform += f" \u00b1 {metric.random_std:.2g}"
     return Line(
         name=name,
         meaning=_MEANING.get(name, ""),
         value=f"{metric.value:.4g}",
-        uniform=uniform,
+        uniform=f"{metric.random:.4g}",
+        deviation="" if metric.random_std is None else f"{metric.random_std:.2g}",
         better=metric.better,
         verdict=_verdict(metric),
     )

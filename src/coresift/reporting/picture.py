@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from coresift.report.colours import GREY, Colouring
-from coresift.report.content import Content
-from coresift.report.drawn import ABSENT, Layout
+from coresift.reporting.colours import GREY, Colouring
+from coresift.reporting.content import Content
+from coresift.reporting.drawn import ABSENT, Layout
 
 _HUES = (
     *("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"),
@@ -17,6 +17,8 @@ _HUES = (
 _STEPS = ("#f2b48c", "#e98a5a", "#d6613a", "#b53f2b", "#842b2f", "#4d1d31")
 _ACCENT, _REST, _SOFT = "#b93c0c", "#9aa3ad", "#59626d"
 _LONG = 28
+# selected points that are so many are drawn smaller
+_CROWD = 10_000
 
 
 def save_picture(content: Content, colouring: Colouring, layout: Layout, path: Path) -> None:
@@ -45,6 +47,7 @@ def save_picture(content: Content, colouring: Colouring, layout: Layout, path: P
     if content.density is not None and layout is content.layouts[0]:
         _behind(axes, content.density)
     small = 1.0 if content.drawn.all_rows > 60_000 else 3.0
+    crowded = layout.chosen > _CROWD
     for chosen in (False, True):
         for code in (GREY, *range(len(colouring.names))):
             some = there & (colouring.codes == code) & (content.drawn.chosen == chosen)
@@ -52,10 +55,10 @@ def save_picture(content: Content, colouring: Colouring, layout: Layout, path: P
                 axes.scatter(
                     x[some],
                     y[some],
-                    s=small * (4.0 if chosen else 1.0),
+                    s=small * (1.0 if not chosen else 2.0 if crowded else 4.0),
                     c=shade(colouring, code),
-                    alpha=0.95 if chosen else 0.4 if content.is_selection else 0.7,
-                    linewidths=0.3 if chosen else 0.0,
+                    alpha=_alpha(content, chosen=chosen, crowded=crowded),
+                    linewidths=0.3 if chosen and not crowded else 0.0,
                     edgecolors="white",
                     rasterized=True,
                 )
@@ -67,6 +70,12 @@ def save_picture(content: Content, colouring: Colouring, layout: Layout, path: P
     axes.set_title(_title(content), loc="left", fontsize=12)
     _legend(axes, colouring)
     figure.savefig(path, format="png", metadata={"Software": None})
+
+
+def _alpha(content: Content, *, chosen: bool, crowded: bool) -> float:
+    if not content.is_selection:
+        return 0.7
+    return (0.6 if crowded else 0.95) if chosen else 0.4
 
 
 def shade(colouring: Colouring, code: int) -> str:

@@ -23,7 +23,7 @@
   const redraws = [];
   function setTheme() {
     root.dataset.theme = dark() ? "dark" : "light";
-    by("theme").setAttribute("aria-pressed", String(dark()));
+    by("theme").textContent = dark() ? "Light theme" : "Dark theme";
     redraws.forEach((draw) => draw());
   }
   wanted.addEventListener("change", setTheme);
@@ -174,13 +174,14 @@
     function draw() {
       const layout = data.layouts[state.layout], total = points.rows.length;
       const small = total > 60000 ? 2 : total > 8000 ? 3 : 4.5;
+      const larger = small + (layout.chosen > 10000 ? 0.8 : 2.5);
       const traces = members.map((member, i) => ({
         type: webgl ? "scattergl" : "scatter", mode: "markers", hoverinfo: "none", ...layers[i],
         visible: seen(member),
         marker: {
           color: shade(member.code),
-          size: member.chosen ? small + 2.5 : small,
-          opacity: member.chosen ? 0.95 : data.selection ? 0.42 : 0.7,
+          size: member.chosen ? larger : small,
+          opacity: member.chosen ? (layout.chosen > 10000 ? 0.7 : 0.95) : data.selection ? 0.42 : 0.7,
           line: { width: member.chosen && total < 60000 ? 0.7 : 0, color: colour("paper") },
         },
       }));

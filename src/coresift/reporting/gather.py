@@ -13,24 +13,26 @@ from coresift.evaluation.labels import read_labels
 from coresift.io.dump import Dump
 from coresift.io.provenance import Provenance
 from coresift.io.vectors import Vectors
-from coresift.report import colours
-from coresift.report.classes import Classes
-from coresift.report.clusters import Clusters
-from coresift.report.colours import Colouring
-from coresift.report.command import command_line, shell
-from coresift.report.content import Content, PointFacts
-from coresift.report.distributions import Distribution
-from coresift.report.drawn import Drawn, Layout, box_of, density_png
-from coresift.report.examples import galleries
-from coresift.report.neighbours import MOST_ROWS, umap, umap_rows
-from coresift.report.plane import Plane
-from coresift.report.rows import numbers_of, texts_of
+from coresift.reporting import colours
+from coresift.reporting.classes import Classes
+from coresift.reporting.clusters import Clusters
+from coresift.reporting.colours import Colouring
+from coresift.reporting.command import beside, command_line, shell
+from coresift.reporting.content import Content, PointFacts
+from coresift.reporting.distributions import Distribution
+from coresift.reporting.drawn import Drawn, Layout, box_of, density_png
+from coresift.reporting.examples import galleries
+from coresift.reporting.neighbours import umap, umap_rows
+from coresift.reporting.plane import Plane
+from coresift.reporting.rows import numbers_of, texts_of
 from coresift.selection.columns import Column
 
 # of each row of the dump: coordinates, cluster, distance, class, score; ids and keys while some
 # are drawn and sorted; and what is told of a point
 ROW_BYTES = 120
 HOVER = 160
+# clusters of a kind that are looked at
+_SIGHTS = 6
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Wanted:
     density : bool
         Whether rows that are no points are shown by their density.
     examples : int
-        Clusters of a kind, and rows at either end of one.
+        Rows at either end of each cluster that is looked at.
     """
 
     name: str
@@ -144,8 +146,8 @@ def gather(
     return Content(
         name=wanted.name,
         provenance=wanted.provenance,
-        command=shell(command_line(wanted.provenance, f"{wanted.name}-again")),
-        replay=shell(["replay", wanted.name, "-o", f"{wanted.name}-again"]),
+        command=shell(command_line(wanted.provenance, beside(wanted.name, "again"))),
+        replay=shell(["replay", wanted.name, "-o", beside(wanted.name, "replayed")]),
         again=wanted.again,
         dim=vectors.dim,
         variance=plane.shares,
@@ -163,7 +165,7 @@ def gather(
             clusters,
             ids,
             engine,
-            count=wanted.examples,
+            count=_SIGHTS,
             each=wanted.examples,
             columns=(wanted.label, wanted.hover, wanted.image),
         ),
@@ -202,7 +204,10 @@ def _umap(vectors: Vectors, drawn: Drawn, seed: int, notes: list[str]) -> list[L
     some = np.full((len(drawn.rows), 2), np.nan, np.float32)
     some[places] = umap(vectors, drawn.rows[places], seed)
     if len(places) < len(drawn.rows):
-        notes.append(f"UMAP was made of {len(places):,} rows, drawn uniformly (of {MOST_ROWS:,})")
+        notes.append(
+            f"UMAP was made of {len(places):,} of the {len(drawn.rows):,} points, drawn uniformly, "
+            "at most half of them from the selected ones"
+        )
     about = (
         "Rows placed by UMAP so that neighbours stay together. Distances between groups, and how "
         "dense they look, mean little here. "

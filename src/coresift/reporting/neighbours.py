@@ -11,7 +11,7 @@ from coresift.clustering.points import Points
 from coresift.core import randomness
 from coresift.core.errors import MissingExtraError
 
-MOST_ROWS = 20_000
+MOST_ROWS = 10_000
 _LEAST_ROWS = 16
 _NEIGHBOURS = 15
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from coresift.engine.base import Engine
 from coresift.io.dump import Dump, Shard
 from coresift.io.subset import groups_of
-from coresift.report.text import texts
+from coresift.reporting.text import texts
 from coresift.selection.columns import Column, as_numbers
 
 

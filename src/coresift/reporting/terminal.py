@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from coresift.report.drawn import ABSENT, Layout
+from coresift.reporting.drawn import ABSENT, Layout
 
 WIDE, HIGH = 72, 22
 _BRAILLE = 0x2800

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_BINS = 60
+_LEAST_BINS, _MOST_BINS = 12, 60
 # of the rows, at either end: farther ones are counted in the outermost bins
 _TAIL = 0.001
 _MARKS = (0.05, 0.5, 0.95)
@@ -90,7 +90,7 @@ class Distribution:
         known = [part for part in known if len(part[2]) and part[3].sum() > 0.0]
         if not known:
             return None
-        edges = _edges(known[0][2])
+        edges = _edges(known[0][2], min(len(part[2]) for part in known))
         spreads = tuple(_spread(name, role, x, mass, edges) for name, role, x, mass in known)
         return cls(title, edges, spreads)
 
@@ -103,13 +103,15 @@ def _finite(
     return numbers, np.ones(len(numbers)) if mass is None else mass[good]
 
 
-def _edges(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _edges(values: NDArray[np.float64], fewest: int) -> NDArray[np.float64]:
+    """Bounds of bins, twice the cube root of the smallest group: more would show noise."""
     low, high = np.quantile(values, [_TAIL, 1.0 - _TAIL])
     if high <= low:
         low, high = float(values.min()), float(values.max())
     if high <= low:
         low, high = low - 0.5, low + 0.5
-    return np.linspace(low, high, _BINS + 1)
+    bins = round(2.0 * fewest ** (1.0 / 3.0))
+    return np.linspace(low, high, max(_LEAST_BINS, min(_MOST_BINS, bins)) + 1)
 
 
 def _spread(

@@ -10,6 +10,7 @@ from typing import Any
 from coresift.io.dump import InputOptions
 from coresift.io.provenance import Provenance
 
+_LINE = 88
 _SHORT = {"k": "-k", "size": "-n"}
 
 
@@ -44,7 +45,10 @@ def command_line(provenance: Provenance, output: str) -> list[str]:
 
 
 def shell(arguments: list[str]) -> str:
-    """Arguments as a line for a shell, cut before each option."""
+    """Arguments as a line for a shell; a long one is cut before each option."""
+    line = shlex.join(["coresift", *arguments])
+    if len(line) <= _LINE:
+        return line
     lines = ["coresift"]
     for word in arguments:
         if word.startswith("-") and not word[1:2].isdigit():
@@ -52,6 +56,12 @@ def shell(arguments: list[str]) -> str:
         else:
             lines[-1] += f" {shlex.quote(word)}"
     return " \\\n".join(lines)
+
+
+def beside(name: str, what: str) -> str:
+    """A name like that of a result, for another of its kind."""
+    base = name.removesuffix(".parquet").rstrip("/")
+    return f"{base}-{what}" + (".parquet" if name.endswith(".parquet") else "")
 
 
 def _changed(options: Mapping[str, Any]) -> dict[str, Any]:

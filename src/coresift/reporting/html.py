@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coresift.core.size import format_bytes
-from coresift.report.content import Content
-from coresift.report.drawn import Layout
-from coresift.report.metrics import lines
+from coresift.reporting.content import Content
+from coresift.reporting.drawn import Layout
+from coresift.reporting.metrics import lines
 
 # of the packed data that texts under the pointer may take, once packed
 _TEXT_BYTES = 4_000_000
@@ -33,7 +33,7 @@ def page(content: Content) -> str:
     from jinja2 import Environment, StrictUndefined
     from plotly.offline import get_plotlyjs
 
-    folder = resources.files("coresift.report") / "page"
+    folder = resources.files("coresift.reporting") / "page"
     scripts = {"plotly": get_plotlyjs(), "script": (folder / "page.js").read_text()}
     for name, script in scripts.items():
         # a policy knows a script by its exact text, which ends at the first closing tag
