@@ -48,7 +48,7 @@ def fashion(rows: int) -> tuple[Path, Path]:
     from sklearn.decomposition import PCA
     from sklearn.linear_model import LogisticRegression
 
-    pool, target = data.ROOT / f"influence-{rows}", data.ROOT / "influence-target"
+    pool, target = data.ROOT / f"influence-{rows}", data.ROOT / f"influence-target-{rows}"
     if pool.exists() and target.exists():
         return pool, target
     images, label = _images("train")
