@@ -197,10 +197,31 @@ def test_a_row_without_a_score(tmp_path: Path) -> None:
         choose("bandit", source, 20, {"score": "value"}, clustering=clustering)
 
 
+def test_rows_without_a_gradient_are_left_out_where_such_rows_are_dropped(tmp_path: Path) -> None:
+    gradients = [[float(i), 0.0] if i % 5 else None for i in range(40)]
+    table = vector_table(np.zeros((40, 2), np.float32))
+    table = table.append_column("g", pa.array(gradients, pa.list_(pa.float32(), 2)))
+    source = write_dump(tmp_path / "dump", table)
+    ones = table.slice(1, 1)
+    target = write_dump(tmp_path / "target", ones)
+    options = InputOptions(embedding="embedding", invalid="drop")
+    clustering = write_clustering(tmp_path / "c", source, np.zeros((1, 2)), options=options)
+    params = {"gradient": "g", "target": str(target)}
+    chosen = choose("bandit", source, 32, params, options=options, clustering=clustering)
+    assert (chosen.rows % 5 != 0).all()
+    assert chosen.notes[-1] == "8 rows drawn without a gradient left out"
+    with pytest.raises(InputError, match="size 33 is more than the 32 rows that have a score"):
+        choose("bandit", source, 33, params, options=options, clustering=clustering)
+    options = InputOptions(embedding="embedding")
+    with pytest.raises(InputError, match=r"row 0 of the file \(row 0\): the vector in 'g' is null"):
+        choose("bandit", source, 33, params, options=options, clustering=clustering)
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({}, "influence needs gradients"),
+        ({}, "bandit needs gradients or a score"),
+        ({"gradient": "g"}, "influence needs a target"),
         (
             {"score": "a", "gradient": "g"},
             "--score is a source of the score, and --gradient is about another",

@@ -127,7 +127,7 @@ METHODS: dict[str, Method] = {
             streaming=True,
             params=BanditParams,
             loader="coresift.selection.bandit:select",
-            reads=("assignments",) * 3,
+            reads=(*("assignments",) * 3, "gradients"),
             adds=("row", "weight", "score", "cluster", "rank"),
         ),
         Method(

@@ -92,12 +92,20 @@ class BanditParams(RuleParams, GradientParams):
             raise ParameterError(f"--per-round {self.per_round:g} is not a whole number")
 
     def _check_source(self, *, factors: bool) -> None:
+        given = [
+            item.flag
+            for item in GradientParams.options()
+            if getattr(self, item.field) != item.default
+        ]
+        if self.score is not None and given:
+            raise ParameterError(
+                f"--score is a source of the score, and {given[0]} is about another",
+                hint="give one of them",
+            )
+        if self.score is None and not given:
+            raise ParameterError(
+                "bandit needs gradients or a score",
+                hint="give --gradient COLUMN and --target PATH, or --score EXPR",
+            )
         if self.score is None:
             super()._check_source(factors=factors)
-            return
-        for item in GradientParams.options():
-            if getattr(self, item.field) != item.default:
-                raise ParameterError(
-                    f"--score is a source of the score, and {item.flag} is about another",
-                    hint="give one of them",
-                )
