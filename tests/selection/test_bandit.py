@@ -15,6 +15,7 @@ from coresift.core.errors import InputError, ParameterError
 from coresift.influence.products import Products
 from coresift.io.dump import InputOptions
 from coresift.io.formats import ParquetTable
+from coresift.selection import armrows
 from coresift.selection.arms import entropy
 from coresift.selection.params.bandit import BanditParams
 from tests.data import vector_table, write_dump
@@ -158,6 +159,16 @@ def test_row_groups_that_are_not_needed_are_not_read(
     of_dump = [item for item in read if "/dump/" in item[0]]
     assert len(of_dump) == len(set(of_dump)) == 12
     assert "28 clusters, the smallest, were never drawn from" in chosen.notes
+
+
+def test_orders_are_the_same_however_much_of_them_is_held(
+    planted: Planted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = planted.choose(score="value")
+    monkeypatch.setattr(armrows, "_HELD", 0)
+    in_parts = planted.choose(score="value")
+    assert whole.rows.tolist() == in_parts.rows.tolist()
+    assert whole.rank.tolist() == in_parts.rank.tolist()
 
 
 def test_a_threshold_ends_it(planted: Planted) -> None:
