@@ -296,7 +296,7 @@ METHODS: dict[str, Method] = {
             streaming=True,
             params=SensitivityParams,
             loader="coresift.selection.sensitivity:select",
-            reads=("assignments",) * 5,
+            reads=("assignments",) * 6,
             adds=("row", "weight", "score", "cluster"),
         ),
         Method(
