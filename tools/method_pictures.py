@@ -52,6 +52,7 @@ PICTURES = {
     "random": Picture(),
     "semantic-compression": Picture(),
     "sensitivity": Picture(clusters="clusters"),
+    "stochastic": Picture(params={"score": "x", "coldness": 3}),
     "top-k": Picture(params={"score": "x"}),
 }
 
