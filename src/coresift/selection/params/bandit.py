@@ -32,8 +32,8 @@ class RuleParams(Params):
         choices=("hits", "mean"),
     )
     top: str | None = option(
-        "For --reward hits: the share of all rows that counts as the best.  [default: what -n is "
-        "of them; of the commands `coresift bandit`, 5%]",
+        "For --reward hits: the share of all rows that counts as the best. Default: what -n is of "
+        "them; of the commands `coresift bandit`, 5%.",
         metavar="SHARE",
     )
     diversity: float = option(
@@ -68,7 +68,7 @@ class BanditParams(RuleParams, GradientParams):
         metavar="EXPR",
     )
     most: str | None = option(
-        "The most rows to score, as a count or a share.  [default: 5 times -n]", metavar="N"
+        "The most rows to score, as a count or a share. Default: 5 times -n.", metavar="N"
     )
     threshold: float | None = option(
         "Stop when -n rows with at least this score were found, and choose from these; it is "
