@@ -48,7 +48,7 @@ def fashion(rows: int) -> tuple[Path, Path]:
     from sklearn.decomposition import PCA
     from sklearn.linear_model import LogisticRegression
 
-    pool, target = data.ROOT / f"influence-{rows}", data.ROOT / "influence-target"
+    pool, target = data.ROOT / f"influence-{rows}", data.ROOT / f"influence-target-{rows}"
     if pool.exists() and target.exists():
         return pool, target
     images, label = _images("train")
@@ -198,7 +198,8 @@ def main() -> None:
         names = ["", "rows scored", "of the best mean", "bandit s", "influence s", "ratio"]
         table("Bandit beside exact influence", names, [line], keep=keep)
         of_planted = Judged.of(planted(rows), 50 if asked.quick else 1000, work)
-        some = CURVE[:1] if asked.quick else [*CURVE[:3], CURVE[-1]]
+        some = [one for one in CURVE if not one or {"diversity", "reward", "alpha"} & one.keys()]
+        some = CURVE[:1] if asked.quick else [*some, {"diversity": 2}]
         table("Bandit, planted", head, of_planted.curve(work, some), keep=keep)
     finally:
         shutil.rmtree(work)

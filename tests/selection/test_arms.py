@@ -17,6 +17,10 @@ def _sizes(*rows: int) -> NDArray[np.int64]:
     return np.array(rows, np.int64)
 
 
+def _rule(alpha: float = 0.3, batch: int = 10, reward: str = "hits", top: float = 0.05) -> Rule:
+    return Rule(alpha, batch, reward, top)
+
+
 def _tell(bandit: Bandit, *scores: float) -> None:
     """Scores of the last rows drawn."""
     bandit.tell(np.arange(len(bandit.arm) - len(scores), len(bandit.arm)), np.array(scores))
@@ -24,7 +28,7 @@ def _tell(bandit: Bandit, *scores: float) -> None:
 
 def test_a_trace_by_hand() -> None:
     """alpha 0.3, one row at a time; the figures are worked out beside it."""
-    bandit = Bandit(_sizes(4, 3, 2, 0), Rule(alpha=0.3, batch=1, reward="mean"))
+    bandit = Bandit(_sizes(4, 3, 2, 0), _rule(alpha=0.3, batch=1, reward="mean"))
     assert bandit.draw(3) == [Pull(0, 0, 1), Pull(1, 0, 1), Pull(2, 0, 1)]  # the largest first
     _tell(bandit, 1.0, 2.0, 0.0)
     # one row of each: the bounds are as wide, and the highest score wins
@@ -55,7 +59,7 @@ def test_hits_by_hand() -> None:
     arm = np.repeat([0, 1], 4)
     next_arm = {}
     for reward in ("mean", "hits"):
-        rule = Rule(alpha=0.0, batch=1, reward=reward, top=0.1)
+        rule = _rule(alpha=0.0, batch=1, reward=reward, top=0.1)
         bandit = Bandit(_sizes(10, 10), rule, arm, scores)
         next_arm[reward] = bandit.draw(1)[0].arm
     assert next_arm == {"mean": 1, "hits": 0}
@@ -97,7 +101,7 @@ def test_one_row_at_a_time_is_the_formula(
     sizes: list[int], alpha: float, reward: str, seed: int
 ) -> None:
     random = np.random.default_rng(seed)
-    bandit = Bandit(_sizes(*sizes), Rule(alpha=alpha, batch=1, reward=reward, top=0.3))
+    bandit = Bandit(_sizes(*sizes), _rule(alpha=alpha, batch=1, reward=reward, top=0.3))
     arms: list[list[float]] = [[] for _ in sizes]
     for step in range(sum(sizes)):
         level = bandit.level() if step else 0.0
@@ -115,7 +119,7 @@ def _regrets(alpha: float, reward: str, seed: int) -> NDArray[np.float64]:
     """What each draw lost against the best arm, on 20 arms whose means go up to 1."""
     random = np.random.default_rng(seed)
     means = random.permutation(np.linspace(0.0, 1.0, 20))
-    bandit = Bandit(np.full(20, 5000), Rule(alpha=alpha, batch=1, reward=reward, top=0.1))
+    bandit = Bandit(np.full(20, 5000), _rule(alpha=alpha, batch=1, reward=reward, top=0.1))
     lost: list[float] = []
     while len(lost) < 3000:
         pulls = bandit.draw(20)
@@ -137,7 +141,7 @@ def test_regret_shrinks(reward: str) -> None:
 def test_it_does_not_matter_when_scores_are_told() -> None:
     random = np.random.default_rng(3)
     sizes = np.full(6, 100)
-    first = Bandit(sizes, Rule(batch=4))
+    first = Bandit(sizes, _rule(batch=4))
     first.draw(60)
     scores = random.normal(size=60) * 10.0 ** random.integers(-8, 8, 60)
     first.tell(np.arange(60), scores)
@@ -149,7 +153,7 @@ def test_it_does_not_matter_when_scores_are_told() -> None:
 
 
 def test_rows_that_wait_for_their_score_count_as_drawn() -> None:
-    bandit = Bandit(np.full(4, 50), Rule(alpha=1.0, batch=5))
+    bandit = Bandit(np.full(4, 50), _rule(alpha=1.0, batch=5))
     assert [pull.arm for pull in bandit.draw(40)] == [0, 1, 2, 3, 0, 1, 2, 3]
     assert [pull.arm for pull in bandit.draw(20)] == [0, 1, 2, 3]
     bandit.tell(np.flatnonzero(bandit.arm == 2), np.full(15, 3.0))
@@ -161,7 +165,7 @@ def test_rows_that_wait_for_their_score_count_as_drawn() -> None:
 
 def test_every_row_is_drawn_once() -> None:
     sizes = _sizes(0, 7, 1, 0, 30)
-    bandit = Bandit(sizes, Rule(batch=4))
+    bandit = Bandit(sizes, _rule(batch=4))
     places = set()
     while pulls := bandit.draw(5):
         assert sum(pull.stop - pull.start for pull in pulls) <= 5
@@ -176,9 +180,9 @@ def test_the_level_is_that_of_all_rows() -> None:
     """Arm 0 stands for 900 rows and arm 1 for 100, whatever was drawn of them."""
     arm = np.repeat([0, 1], [10, 100])
     score = np.concatenate([np.arange(10.0), 100.0 + np.arange(100.0)])
-    bandit = Bandit(_sizes(900, 100), Rule(top=0.05), arm, score)
+    bandit = Bandit(_sizes(900, 100), _rule(top=0.05), arm, score)
     assert bandit.level() == 150.0
-    bandit = Bandit(_sizes(900, 100), Rule(top=0.28), arm, score)
+    bandit = Bandit(_sizes(900, 100), _rule(top=0.28), arm, score)
     assert bandit.level() == 8.0  # 10% are above 100, and each of arm 0 is 9%
 
 
@@ -187,7 +191,7 @@ def test_chosen_as_by_a_greedy_that_counts(diversity: float) -> None:
     random = np.random.default_rng(5)
     arm = random.choice(8, 400, p=np.arange(1, 9) / 36)
     score = random.normal(size=400) + arm / 4.0
-    bandit = Bandit(np.full(8, 1000), Rule(), arm, score)
+    bandit = Bandit(np.full(8, 1000), _rule(), arm, score)
     rows = random.permutation(10_000)[:400]
     n = 60
     mean = np.bincount(arm, score) / np.bincount(arm)
@@ -204,7 +208,7 @@ def test_chosen_as_by_a_greedy_that_counts(diversity: float) -> None:
 def test_chosen_above_the_threshold_first() -> None:
     arm = np.array([0, 0, 0, 1, 1])
     score = np.array([9.0, 8.0, 7.0, 1.0, 0.0])
-    bandit = Bandit(_sizes(10, 10), Rule(), arm, score)
+    bandit = Bandit(_sizes(10, 10), _rule(), arm, score)
     rows = np.arange(5)
     assert bandit.choose(3, rows, 50.0).tolist() != [0, 1, 2]
     assert sorted(bandit.choose(3, rows, 50.0, 6.5).tolist()) == [0, 1, 2]

@@ -15,6 +15,7 @@ from coresift.core.errors import InputError, ParameterError
 from coresift.influence.products import Products
 from coresift.io.dump import InputOptions
 from coresift.io.formats import ParquetTable
+from coresift.selection import armrows
 from coresift.selection.arms import entropy
 from coresift.selection.params.bandit import BanditParams
 from tests.data import vector_table, write_dump
@@ -160,6 +161,16 @@ def test_row_groups_that_are_not_needed_are_not_read(
     assert "28 clusters, the smallest, were never drawn from" in chosen.notes
 
 
+def test_orders_are_the_same_however_much_of_them_is_held(
+    planted: Planted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = planted.choose(score="value")
+    monkeypatch.setattr(armrows, "_HELD", 0)
+    in_parts = planted.choose(score="value")
+    assert whole.rows.tolist() == in_parts.rows.tolist()
+    assert whole.rank.tolist() == in_parts.rank.tolist()
+
+
 def test_a_threshold_ends_it(planted: Planted) -> None:
     chosen = planted.choose(100, score="value", threshold=1.8, per_round=50)
     assert (chosen.score >= 1.8).all()
@@ -197,10 +208,31 @@ def test_a_row_without_a_score(tmp_path: Path) -> None:
         choose("bandit", source, 20, {"score": "value"}, clustering=clustering)
 
 
+def test_rows_without_a_gradient_are_left_out_where_such_rows_are_dropped(tmp_path: Path) -> None:
+    gradients = [[float(i), 0.0] if i % 5 else None for i in range(40)]
+    table = vector_table(np.zeros((40, 2), np.float32))
+    table = table.append_column("g", pa.array(gradients, pa.list_(pa.float32(), 2)))
+    source = write_dump(tmp_path / "dump", table)
+    ones = table.slice(1, 1)
+    target = write_dump(tmp_path / "target", ones)
+    options = InputOptions(embedding="embedding", invalid="drop")
+    clustering = write_clustering(tmp_path / "c", source, np.zeros((1, 2)), options=options)
+    params = {"gradient": "g", "target": str(target)}
+    chosen = choose("bandit", source, 32, params, options=options, clustering=clustering)
+    assert (chosen.rows % 5 != 0).all()
+    assert chosen.notes[-1] == "8 rows drawn without a gradient left out"
+    with pytest.raises(InputError, match="size 33 is more than the 32 rows that have a score"):
+        choose("bandit", source, 33, params, options=options, clustering=clustering)
+    options = InputOptions(embedding="embedding")
+    with pytest.raises(InputError, match=r"row 0 of the file \(row 0\): the vector in 'g' is null"):
+        choose("bandit", source, 33, params, options=options, clustering=clustering)
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({}, "influence needs gradients"),
+        ({}, "bandit needs gradients or a score"),
+        ({"gradient": "g"}, "influence needs a target"),
         (
             {"score": "a", "gradient": "g"},
             "--score is a source of the score, and --gradient is about another",

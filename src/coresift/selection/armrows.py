@@ -12,16 +12,18 @@ from coresift.core import randomness
 from coresift.core.smallest import SmallestPerGroup
 from coresift.selection.arms import Pull
 
-# rows of an arm that are looked up with those that are needed, as a multiple of these
+# rows of an arm that are looked up at once: so many times those that are needed, and as many as
+# this allows to all arms
 _AHEAD = 2
+_HELD = 1 << 20
 
 
 class ArmRows:
     """The rows of each cluster in a random order that is a function of the seed and the row.
 
     Only the beginning of each order is held. It is found in one pass over the clustering's
-    assignments, and goes twice as far as was asked for, so that drawing again and again from an
-    arm takes few passes.
+    assignments, and goes further than was asked for, so that drawing again and again takes few
+    passes.
 
     Parameters
     ----------
@@ -51,11 +53,12 @@ class ArmRows:
         )
 
     def _look_up(self, needed: NDArray[np.int64]) -> None:
-        limits = np.maximum(self._depth, np.minimum(_AHEAD * needed, self._clustering.size))
+        wanted = np.maximum(_AHEAD * needed, _HELD // self._clustering.k)
+        limits = np.maximum(self._depth, np.minimum(wanted, self._clustering.size))
         first = SmallestPerGroup(limits)
         for part in self._clustering.assignments():
-            wanted = limits[part.cluster] > 0
-            row, cluster = part.row[wanted], part.cluster[wanted].astype(np.int64)
+            some = limits[part.cluster] > 0
+            row, cluster = part.row[some], part.cluster[some].astype(np.int64)
             first.add(cluster, randomness.bits(self._seed, "bandit", row), row)
         _, _, self._rows = first.result()
         self._depth = limits

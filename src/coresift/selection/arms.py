@@ -42,10 +42,10 @@ class Rule:
         See ``reward``; in (0, 1].
     """
 
-    alpha: float = 0.3
-    batch: int = 10
-    reward: str = "hits"
-    top: float = 0.05
+    alpha: float
+    batch: int
+    reward: str
+    top: float
 
 
 class Pull(NamedTuple):

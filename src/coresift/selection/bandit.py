@@ -29,6 +29,7 @@ from coresift.selection.armrows import ArmRows
 from coresift.selection.arms import Bandit, Rule, entropy
 from coresift.selection.base import Context, Data
 from coresift.selection.influenced import Resolved, open_influence
+from coresift.selection.joins import plural
 from coresift.selection.params.bandit import BanditParams, RuleParams
 
 _MULTIPLE = 5
@@ -69,7 +70,11 @@ def select(data: Data, size: Size | None, params: BanditParams, context: Context
             stage.advance(len(rows))
     resolved = {**source.resolved, "rounds": rounds, "per_round": step, "most": most}
     found = chosen(bandit, drawn, n, params, clustering, resolved, params.threshold)
-    return replace(found, notes=(*source.notes, *found.notes))
+    notes = [*source.notes, *found.notes]
+    without = len(drawn) - len(bandit.told)
+    if without:
+        notes.append(f"{plural(without, 'row')} drawn without a gradient left out")
+    return replace(found, notes=tuple(notes))
 
 
 def rule(params: RuleParams, share: float) -> Rule:

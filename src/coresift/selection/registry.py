@@ -132,7 +132,7 @@ METHODS: dict[str, Method] = {
             params=BanditParams,
             loader="coresift.selection.bandit:select",
             takes=("gradients", "target"),
-            reads=("assignments",) * 3,
+            reads=(*("assignments",) * 3, "gradients"),
             adds=("row", "weight", "score", "cluster", "rank"),
         ),
         Method(

@@ -32,8 +32,8 @@ class RuleParams(Params):
         choices=("hits", "mean"),
     )
     top: str | None = option(
-        "For --reward hits: the share of all rows that counts as the best.  [default: what -n is "
-        "of them; of the commands `coresift bandit`, 5%]",
+        "For --reward hits: the share of all rows that counts as the best. Default: what -n is of "
+        "them; of the commands `coresift bandit`, 5%.",
         metavar="SHARE",
     )
     diversity: float = option(
@@ -69,7 +69,7 @@ class BanditParams(RuleParams, GradientParams):
         metavar="EXPR",
     )
     most: str | None = option(
-        "The most rows to score, as a count or a share.  [default: 5 times -n]", metavar="N"
+        "The most rows to score, as a count or a share. Default: 5 times -n.", metavar="N"
     )
     threshold: float | None = option(
         "Stop when -n rows with at least this score were found, and choose from these; it is "
@@ -93,12 +93,20 @@ class BanditParams(RuleParams, GradientParams):
             raise ParameterError(f"--per-round {self.per_round:g} is not a whole number")
 
     def _check_source(self, *, factors: bool) -> None:
+        given = [
+            item.flag
+            for item in GradientParams.options()
+            if getattr(self, item.field) != item.default
+        ]
+        if self.score is not None and given:
+            raise ParameterError(
+                f"--score is a source of the score, and {given[0]} is about another",
+                hint="give one of them",
+            )
+        if self.score is None and not given:
+            raise ParameterError(
+                "bandit needs gradients or a score",
+                hint="give --gradient COLUMN and --target PATH, or --score EXPR",
+            )
         if self.score is None:
             super()._check_source(factors=factors)
-            return
-        for item in GradientParams.options():
-            if getattr(self, item.field) != item.default:
-                raise ParameterError(
-                    f"--score is a source of the score, and {item.flag} is about another",
-                    hint="give one of them",
-                )
