@@ -45,11 +45,12 @@ HOSTILE = [
 class Opened:
     """A page, and what it did that no page should."""
 
-    def __init__(self, browser: Any, path: Path, width: int, scheme: str) -> None:
+    def __init__(self, browser: Any, path: Path, width: int, scheme: str, script: str = "") -> None:
         self.context = browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True
         )
         self.page = self.context.new_page()
+        self.page.add_init_script(script)
         self.said: list[str] = []
         self.asked: list[str] = []
         self.page.on("console", lambda message: self.said.append(message.text))
@@ -253,4 +254,38 @@ def test_a_clustering_has_a_page_of_its_own(browser: Any, results: Results, tmp_
         "Rows to look at",
         "Where it comes from",
     ]
+    opened.context.close()
+
+
+def test_rows_that_are_no_points_are_behind_them(
+    browser: Any, results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from coresift.reporting import drawn
+
+    monkeypatch.setattr(drawn, "MOST_POINTS", 500)
+    monkeypatch.setattr(drawn, "_SAMPLE_POINTS", 200)
+    target = tmp_path / "sampled.html"
+    coresift.report(results.subset, output=target, metrics=False)
+    opened = Opened(browser, target, WIDE, "dark")
+    page = opened.page
+    assert [count for count, _ in opened.points()] == [100, 100]
+    behind = "document.getElementById('map')._fullLayout.images.length"
+    assert page.evaluate(behind) == 1
+    assert "200 of 1,797 rows are shown as points" in page.locator("#map-about").text_content()
+    page.get_by_label("other rows").uncheck()
+    assert page.evaluate(behind) == 0
+    assert opened.said == []
+    opened.context.close()
+
+
+def test_a_browser_without_webgl_shows_some_points_and_says_so(browser: Any, path: Path) -> None:
+    missing = """const get = HTMLCanvasElement.prototype.getContext;
+        HTMLCanvasElement.prototype.getContext = function (kind, ...more) {
+          return kind.startsWith("webgl") ? null : get.call(this, kind, ...more);
+        };"""
+    opened = Opened(browser, path, WIDE, "light", missing)
+    assert "no WebGL" in opened.page.locator("#trouble").text_content()
+    assert sum(count for count, _ in opened.points()) > 1000
+    assert opened.page.locator("#map .scatterlayer path.point").count() > 1000
+    assert opened.said == []
     opened.context.close()
