@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from benchmarks import (
+    bandit,
     cluster,
     coresets,
     dedup,
     facility_location,
+    influence,
     k_center,
     kernel_thinning,
     longtail,
@@ -42,7 +44,9 @@ for module in (
     scale,
     k_center,
     report,
+    influence,
     ray_engine,
     weak_scaling,
+    bandit,
 ):
     module.main()

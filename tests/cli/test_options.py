@@ -157,8 +157,8 @@ def test_methods_are_a_list(work: Path) -> None:
     done = coresift("methods", "--json", cwd=work)
     methods = json.loads(done.out)
     assert [method["name"] for method in methods] == [
-        *("balanced", "coreset", "dedup", "facility-location", "herding", "k-center"),
-        *("kernel-thinning", "max-min", "probability-coverage", "prototypes", "random"),
+        *("balanced", "bandit", "coreset", "dedup", "facility-location", "herding", "influence"),
+        *("k-center", "kernel-thinning", "max-min", "probability-coverage", "prototypes", "random"),
         *("semantic-compression", "sensitivity", "stochastic", "top-k"),
     ]
     for method in methods:

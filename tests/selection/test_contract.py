@@ -80,8 +80,7 @@ def _choose(
     params: dict[str, object] = dict(more or {})
     clustering = None
     wanted: str | int | None = size
-    if "score" in method.needs:
-        params["score"] = "value"
+    params.update(_needed(method, folder))
     if method.size == "none":
         params["target"], wanted = str(size), None
     if "clustering" in method.needs or centroids is not None:
@@ -104,6 +103,19 @@ def _choose(
         threads=threads,
         engine=engine,
     )
+
+
+def _needed(method: Method, folder: Path) -> dict[str, object]:
+    """Options that a method cannot do without."""
+    params: dict[str, object] = {}
+    if "score" in method.needs:
+        params["score"] = "value"
+    if "gradients" in method.needs:
+        params["gradient"] = "embedding"
+    if "target" in method.needs:
+        table = vector_table(np.abs(gaussians(20, 4, 3, seed=7)))
+        params["target"] = write_dump(folder / "target", table)
+    return params
 
 
 def _same(one: Selection, other: Selection) -> bool:
@@ -197,10 +209,21 @@ def test_choices_that_make_a_method_random(method: Method, tmp_path: Path) -> No
             more: dict[str, object] = {option.name: choice}
             if choice == "threshold" and "threshold" in method.params.__dataclass_fields__:
                 more["threshold"] = 0
+            if choice == "kfac":
+                more["layer"] = "2x2"
             folder = tmp_path / option.name / choice
+            # some rules draw in proportion to the score, which then must not be negative
+            vectors = np.abs(_vectors(False)) if "gradients" in method.needs else None
             centroids = gaussians(9, 4, 9) if choice == "cluster" else None
             seeds = (
-                _choose(method, folder / str(seed), seed=seed, more=more, centroids=centroids)
+                _choose(
+                    method,
+                    folder / str(seed),
+                    seed=seed,
+                    more=more,
+                    centroids=centroids,
+                    vectors=vectors,
+                )
                 for seed in (1, 2)
             )
             expected = choice in method.random_with.get(option.name, ())
@@ -229,7 +252,7 @@ def test_more_than_there_is(method: Method, tmp_path: Path) -> None:
 def test_no_size(method: Method, tmp_path: Path) -> None:
     source = _dump(tmp_path, method=method)
     clustering = write_clustering(tmp_path / "clustering", source, gaussians(9, 4, 9))
-    params = {"score": "value"} if "score" in method.needs else {}
+    params = _needed(method, tmp_path)
     with pytest.raises(ParameterError, match=f"^{method.name} needs a size"):
         choose(method.name, source, None, params, clustering=clustering)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
@@ -19,12 +19,14 @@ from coresift.core.progress import Progress
 from coresift.core.selection import Selection
 from coresift.core.size import Size
 from coresift.engine.base import Engine
+from coresift.influence.columns import Columns
 from coresift.io.dump import Dump, InputOptions, Shard, open_dump
 from coresift.io.rowfile import RowFile
 from coresift.io.store import RowStore, Scratch
 from coresift.io.vectors import Vectors, ingest, vector_batches
 from coresift.selection.candidates import Candidates, find_candidates
 from coresift.selection.columns import Block, Column, find_column
+from coresift.selection.lazy import LazyColumn
 
 Result = TypeVar("Result")
 # of some vectors: smallest and largest squared norm, and how many are zero
@@ -127,6 +129,10 @@ class Data:
         """
         return find_column(self._dump.schema, text, option)
 
+    def lazy(self, text: str, option: str, context: Context) -> LazyColumn:
+        """A number for each row, read of the row groups that are needed."""
+        return LazyColumn(self._dump, self.column(text, option), option, context)
+
     @cached_property
     def candidates(self) -> Candidates:
         """The rows to choose from; the first use reads the dump when that is needed to tell.
@@ -160,6 +166,25 @@ class Data:
                 hint="both dumps must come from the same model",
             )
         return found
+
+    def gradients(self, column: str, context: Context) -> Columns:
+        """Gradients of the dump's rows, in a vector column of their own.
+
+        Raises
+        ------
+        InputError
+            When there is no such column.
+        """
+        options = replace(self._dump.options, embedding=column, metric="l2")
+        return Columns(replace(self._dump, options=options), context)
+
+    def target(self, path: str, column: str, context: Context) -> Columns:
+        """Gradients of the rows of another dump, such as a validation set."""
+        mine = self._dump.options
+        options = InputOptions(
+            embedding=column, embedding_dtype=mine.embedding_dtype, invalid=mine.invalid
+        )
+        return Columns(open_dump([path], options), context)
 
     def points(self, context: Context, reserve: int) -> Vectors:
         """The candidates' vectors, to be read any number of times.

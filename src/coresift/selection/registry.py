@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Literal, cast
 from coresift.core.errors import ParameterError
 from coresift.selection.option import Params
 from coresift.selection.params.balanced import BalancedParams
+from coresift.selection.params.bandit import BanditParams
 from coresift.selection.params.coreset import CoresetParams
 from coresift.selection.params.dedup import DedupParams
 from coresift.selection.params.draw import RANDOM
 from coresift.selection.params.facility_location import FacilityLocationParams
 from coresift.selection.params.herding import HerdingParams
+from coresift.selection.params.influence import InfluenceParams
 from coresift.selection.params.k_center import KCenterParams
 from coresift.selection.params.kernel_thinning import KernelThinningParams
 from coresift.selection.params.max_min import MaxMinParams
@@ -43,7 +45,8 @@ class Method:
     paper : str
         Where it comes from; empty when it needs no reference.
     needs : tuple of str
-        What the user must bring: ``clustering``, ``score``, ``probabilities`` (as the vectors).
+        What the user must bring: ``clustering``, ``score``, ``probabilities`` (as the vectors),
+        ``gradients`` and a ``target``.
     streaming : bool
         Whether it works at any number of rows within the memory budget.
     params : type
@@ -52,6 +55,8 @@ class Method:
         ``module:function`` of its ``select(data, size, params, context)``.
     adds : tuple of str
         Columns it adds to the input's.
+    adds_with_clusters : tuple of str
+        Those it adds besides where it is given a clustering that it could do without.
     size : {"required", "optional", "none"}
         Whether it takes ``-n``.
     takes : tuple of str
@@ -61,7 +66,7 @@ class Method:
     random_with : dict
         By name, the choices of an option with which it does where it else does not.
     reads : tuple of str
-        What it reads before it writes: ``vectors``, ``columns``, ``pairs`` of
+        What it reads before it writes: ``vectors``, ``gradients``, ``columns``, ``pairs`` of
         vectors or, as often as it stands here, ``assignments``.
     """
 
@@ -73,6 +78,7 @@ class Method:
     params: type[Params]
     loader: str
     adds: tuple[str, ...] = ("row", "weight")
+    adds_with_clusters: tuple[str, ...] = ()
     size: Literal["required", "optional", "none"] = "required"
     takes: tuple[str, ...] = ()
     random: bool = True
@@ -83,6 +89,10 @@ class Method:
         """Import the method."""
         module, _, function = self.loader.partition(":")
         return cast("Select", getattr(importlib.import_module(module), function))
+
+    def added(self, *, clustered: bool) -> tuple[str, ...]:
+        """Columns it adds, with a clustering or without."""
+        return (*self.adds, *self.adds_with_clusters) if clustered else self.adds
 
     def to_json(self) -> dict[str, object]:
         """Return the fields that ``coresift methods --json`` shows."""
@@ -110,6 +120,19 @@ METHODS: dict[str, Method] = {
             loader="coresift.selection.balanced:select",
             reads=("assignments",),
             adds=("row", "weight", "cluster"),
+        ),
+        Method(
+            name="bandit",
+            summary="Quad: rows are drawn from the clusters that promise most, and only their "
+            "influence, or score, is computed.",
+            paper="Zhang et al., Harnessing Diversity for Important Data Selection in Pretraining "
+            "Large Language Models, ICLR 2025",
+            needs=("clustering", "score"),
+            streaming=True,
+            params=BanditParams,
+            loader="coresift.selection.bandit:select",
+            reads=(*("assignments",) * 3, "gradients"),
+            adds=("row", "weight", "score", "cluster", "rank"),
         ),
         Method(
             name="coreset",
@@ -169,6 +192,28 @@ METHODS: dict[str, Method] = {
             takes=("clustering",),
             # but for the rows that the bandwidth is measured on, where there are over 1,000
             random=False,
+        ),
+        Method(
+            name="influence",
+            summary="Influence: the rows that training on helps a target most, or harms it, by "
+            "their gradients and its.",
+            paper="Koh and Liang, Understanding Black-box Predictions via Influence Functions, "
+            "ICML 2017; Pruthi et al., Estimating Training Data Influence by Tracing Gradient "
+            "Descent, NeurIPS 2020; Xia et al., LESS: Selecting Influential Data for Targeted "
+            "Instruction Tuning, ICML 2024; Martens and Grosse, Optimizing Neural Networks with "
+            "Kronecker-factored Approximate Curvature, ICML 2015",
+            needs=("gradients", "target"),
+            streaming=True,
+            params=InfluenceParams,
+            loader="coresift.selection.influence:select",
+            adds=("row", "weight", "score", "rank"),
+            size="optional",
+            adds_with_clusters=("cluster",),
+            reads=("gradients",),
+            takes=("clustering",),
+            # but for --hessian-rows, whose rows are drawn
+            random=False,
+            random_with={"draw": RANDOM},
         ),
         Method(
             name="k-center",
