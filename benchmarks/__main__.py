@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from benchmarks import (
+    bandit,
     cluster,
     compare,
     coresets,
     dedup,
     facility_location,
+    influence,
     k_center,
     kernel_thinning,
     longtail,
     max_min,
     memory,
     ray_engine,
+    report,
     scale,
     seeding,
     select,
@@ -42,7 +45,10 @@ for module in (
     kernel_thinning,
     scale,
     k_center,
+    report,
+    influence,
     ray_engine,
     weak_scaling,
+    bandit,
 ):
     module.main()

@@ -15,6 +15,7 @@ from coresift._version import __version__
 from coresift.core.errors import CoresiftError
 
 if TYPE_CHECKING:
+    from coresift.api import bandit
     from coresift.api.cluster import cluster
     from coresift.api.compare import compare
     from coresift.api.doctor import doctor
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
     from coresift.api.inspect import inspect
     from coresift.api.plan import plan_cluster, plan_select
     from coresift.api.replay import replay
+    from coresift.api.report import report
     from coresift.api.select import select
     from coresift.api.weights import weights
+    from coresift.cli.recipes import run
 
 __all__ = [
     "CoresiftError",
     "__version__",
+    "bandit",
     "cluster",
     "compare",
     "doctor",
@@ -36,28 +40,33 @@ __all__ = [
     "plan_cluster",
     "plan_select",
     "replay",
+    "report",
+    "run",
     "select",
     "weights",
 ]
 
 _MODULES = {
     **{
-        name: name
+        name: f"api.{name}"
         for name in (
-            *("cluster", "compare", "doctor", "evaluate", "inspect", "replay", "select"),
-            "weights",
+            *("cluster", "compare", "doctor", "evaluate", "inspect", "replay", "report"),
+            *("select", "weights"),
         )
     },
-    "plan_cluster": "plan",
-    "plan_select": "plan",
+    "plan_cluster": "api.plan",
+    "plan_select": "api.plan",
+    "run": "cli.recipes",
 }
 
 
 def __getattr__(name: str) -> object:
     """Import a verb when it is first used: ``import coresift`` alone loads nothing heavy."""
+    if name == "bandit":
+        return importlib.import_module("coresift.api.bandit")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"coresift.api.{_MODULES[name]}"), name)
+    return getattr(importlib.import_module(f"coresift.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

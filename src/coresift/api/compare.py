@@ -11,11 +11,11 @@ from typing import Any, Unpack
 
 from coresift.api.comparison import SCHEMA, Comparison, MethodRun, standings, table_of
 from coresift.api.entries import Entry, Job, entries_of, jobs_of, select_all
-from coresift.api.evaluate import classes, coverage_targets, reference, reserved
+from coresift.api.measuring import classes, coverage_targets, reference, reserved
 from coresift.api.run import CommonOptions, Paths, Run, absolute
 from coresift.api.select import follow, parents_of, recorded
 from coresift.clustering.saved import SavedClustering
-from coresift.core.errors import MismatchError, ParameterError
+from coresift.core.errors import ParameterError
 from coresift.core.size import Size
 from coresift.evaluation.base import Resources, RowSet, summarise
 from coresift.evaluation.margin import FACTOR
@@ -222,12 +222,6 @@ def _measure(
     with run.clock.stage("read"):
         vectors = run.vectors(dump, reserve=reserve, keep=True, folder=folder)
         chosen = [SubsetFile.open(str(job.path)).read(vectors, dump.source) for job in jobs]
-    if clustering is not None and clustering.rows != vectors.count:
-        raise MismatchError(
-            f"{clustering.path}: {clustering.rows:,} rows are clustered, expected the "
-            f"{vectors.count:,} that are kept here",
-            hint="run `coresift cluster` again",
-        )
     sizes = {text: size.resolve(vectors.count) for text, size in labels.items()}
     uniform: dict[int, list[RowSet]] = {
         size: [RowSet.uniform(vectors, size, run.seed, index) for index in range(repeats)]

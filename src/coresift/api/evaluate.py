@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
+from coresift.api.measuring import classes, coverage_targets, reference, reserved
 from coresift.api.reading import (
     EVALUATION,
     options_of,
@@ -15,28 +16,20 @@ from coresift.api.reading import (
     require_same_reading,
     selected_with,
 )
-from coresift.api.run import CommonOptions, Paths, Run
-from coresift.clustering.points import Points, Sample, sample_rows
+from coresift.api.run import CommonOptions, Paths, Run, absolute
 from coresift.clustering.saved import SavedClustering
-from coresift.core.errors import MismatchError, ParameterError
+from coresift.core.errors import ParameterError
 from coresift.evaluation.base import BETTER, Metric, Resources, RowSet, summarise
 from coresift.evaluation.certificate import FITTED_ROWS, Certificate, certify
-from coresift.evaluation.grouping import Grouping
 from coresift.evaluation.mmd import Mmd
-from coresift.evaluation.panel import COVERAGE, Panel, asked_for, needs, working_bytes
-from coresift.evaluation.probe import training_bytes
+from coresift.evaluation.panel import Panel, asked_for, needs
 from coresift.evaluation.subset import SubsetFile
-from coresift.io.dump import Dump, InputOptions
-from coresift.io.labels import Labels, check_label, read_labels
+from coresift.io.dump import Dump
+from coresift.io.labels import check_label
+from coresift.io.provenance import Provenance
 from coresift.io.scan import Scan
 from coresift.io.vectors import Vectors
 
-# What a run of rows takes while it is worked on, by a worker.
-_RUN_BYTES = 64 << 20
-# Ids and keys of all rows while some are drawn, distances so far, classes.
-_ROW_BYTES = 36
-# Id and weight of a row of a set, and its share of the exact mmd.
-_SET_ROW_BYTES = 24
 _OBJECTIVES = ("kmeans", "kmedian")
 _CENTERS = 64
 
@@ -189,13 +182,20 @@ def evaluate(
             clustering: SavedClustering | None = given
         else:
             clustering = selected_with(dump, chosen.provenance, notes)
+        recorded = {
+            "label": label,
+            "metrics": sorted(asked),
+            "agree": agree,
+            "near": near,
+            "repeats": repeats,
+            "sample": sample,
+            "coreset": coreset,
+            "centers": centers,
+            "k": k,
+            "objective": objective,
+        }
+        run.announce(_origin(run, dump, chosen, clustering, recorded))
         sets, vectors = _row_sets(run, dump, chosen, repeats, notes, asked, other, keep_scratch)
-        if clustering is not None and clustering.rows != vectors.count:
-            raise MismatchError(
-                f"{clustering.path}: {clustering.rows:,} rows are clustered, expected the "
-                f"{vectors.count:,} that are kept here",
-                hint="run `coresift cluster` again",
-            )
         resources = Resources(run.engine, run.budget, run.scratch, run.progress, run.seed)
         panel = Panel(
             vectors,
@@ -255,6 +255,29 @@ def evaluate(
         )
 
 
+def _origin(
+    run: Run,
+    dump: Dump,
+    chosen: SubsetFile,
+    clustering: SavedClustering | None,
+    asked: dict[str, Any],
+) -> Provenance:
+    """What an evaluation comes from."""
+    digests = {"subset": (chosen.path, chosen.dump.fingerprint.digest)}
+    if clustering is not None:
+        digests["clustering"] = (str(clustering.path), clustering.digest)
+    return Provenance(
+        command="evaluate",
+        method="",
+        params=asked,
+        parents={
+            role: {"path": absolute(path), "digest": digest}
+            for role, (path, digest) in digests.items()
+        },
+        **run.input_provenance(dump),
+    )
+
+
 def _check(options: Mapping[str, int | str | None], *, coreset: bool = True) -> None:
     """Refuse options out of bounds, and those of a certificate that is not asked for."""
     for name, value in options.items():
@@ -296,68 +319,6 @@ def _row_sets(
     if vectors.dropped:
         notes.append(f"{vectors.dropped:,} rows were left out, their vectors being invalid")
     return [subset, *drawn], vectors
-
-
-def reserved(run: Run, dump: Dump, asked: frozenset[str], sizes: Sequence[int], dim: int) -> int:
-    """What measuring sets of some sizes takes beside the vectors.
-
-    Raises
-    ------
-    ResourceError
-        When the budget does not even hold what is there for every row.
-    """
-    held = _ROW_BYTES * dump.rows + _SET_ROW_BYTES * sum(sizes)
-    run.budget.require(held, f"an evaluation of {dump.rows:,} rows")
-    reserve = held + _RUN_BYTES * run.engine.workers
-    if not asked.isdisjoint(("probe_accuracy", "probe_accuracy_full")):
-        reserve += training_bytes(dump.rows, dump.embedding.dim, run.budget)
-    return reserve + working_bytes(asked, dim, len(sizes), run.engine.workers)
-
-
-def reference(
-    vectors: Vectors,
-    sets: list[RowSet],
-    clustering: SavedClustering | None,
-    resources: Resources,
-    notes: list[str],
-    options: InputOptions,
-) -> Grouping:
-    """The clustering that sets are judged by: the one at hand, or a k-means for the purpose."""
-    if clustering is not None:
-        return Grouping.of_saved(clustering, sets)
-    spherical = options.metric == "cosine"
-    grouping = Grouping.trained(vectors, sets, resources, spherical=spherical)
-    notes.append(
-        f"no clustering was at hand: a k-means with k={len(grouping.size)} was trained as reference"
-    )
-    notes.extend(grouping.notes)
-    return grouping
-
-
-def coverage_targets(
-    vectors: Vectors,
-    asked: frozenset[str],
-    sample: int | None,
-    resources: Resources,
-    notes: list[str],
-) -> Points:
-    """The rows that coverage is measured from."""
-    if sample is None or sample >= vectors.count or asked.isdisjoint(COVERAGE):
-        return vectors
-    rows = sample_rows(vectors, sample, resources.seed, "evaluate/coverage")
-    notes.append(
-        f"coverage was measured from {sample:,} of {vectors.count:,} rows, drawn uniformly"
-    )
-    return Sample(vectors, rows, resources.budget, resources.scratch)
-
-
-def classes(run: Run, dump: Dump, label: str, vectors: Vectors, notes: list[str]) -> Labels:
-    """Read the class of each row."""
-    with run.clock.stage("label"):
-        labels = read_labels(dump, label, vectors.kept, run.engine, run.progress)
-    if labels.missing:
-        notes.append(f"{labels.missing:,} rows have no {label!r} and are left out of its metrics")
-    return labels
 
 
 def _other(run: Run, dump: Dump, column: str) -> Scan:

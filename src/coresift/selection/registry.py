@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from coresift.core.errors import ParameterError
 from coresift.selection.option import Params
 from coresift.selection.params.balanced import BalancedParams
+from coresift.selection.params.bandit import BanditParams
 from coresift.selection.params.coreset import CoresetParams
 from coresift.selection.params.dedup import DedupParams
 from coresift.selection.params.draw import RANDOM
@@ -54,16 +55,18 @@ class Method:
         ``module:function`` of its ``select(data, size, params, context)``.
     adds : tuple of str
         Columns it adds to the input's.
+    adds_with_clusters : tuple of str
+        Those it adds besides where it is given a clustering that it could do without.
     size : {"required", "optional", "none"}
         Whether it takes ``-n``.
     takes : tuple of str
-        What the user may bring: ``clustering``.
+        What the user may bring: ``clustering``, ``losses``.
     random : bool
         Whether its result depends on the seed, unless options say otherwise.
     random_with : dict
         By name, the choices of an option with which it does where it else does not.
     reads : tuple of str
-        What it reads before it writes: ``vectors``, ``columns``, ``pairs`` of
+        What it reads before it writes: ``vectors``, ``gradients``, ``columns``, ``pairs`` of
         vectors or, as often as it stands here, ``assignments``.
     """
 
@@ -75,6 +78,7 @@ class Method:
     params: type[Params]
     loader: str
     adds: tuple[str, ...] = ("row", "weight")
+    adds_with_clusters: tuple[str, ...] = ()
     size: Literal["required", "optional", "none"] = "required"
     takes: tuple[str, ...] = ()
     random: bool = True
@@ -85,6 +89,10 @@ class Method:
         """Import the method."""
         module, _, function = self.loader.partition(":")
         return cast("Select", getattr(importlib.import_module(module), function))
+
+    def added(self, *, clustered: bool) -> tuple[str, ...]:
+        """Columns it adds, with a clustering or without."""
+        return (*self.adds, *self.adds_with_clusters) if clustered else self.adds
 
     def to_json(self) -> dict[str, object]:
         """Return the fields that ``coresift methods --json`` shows."""
@@ -112,6 +120,20 @@ METHODS: dict[str, Method] = {
             loader="coresift.selection.balanced:select",
             reads=("assignments",),
             adds=("row", "weight", "cluster"),
+        ),
+        Method(
+            name="bandit",
+            summary="Quad: rows are drawn from the clusters that promise most, and only their "
+            "influence, or score, is computed.",
+            paper="Zhang et al., Harnessing Diversity for Important Data Selection in Pretraining "
+            "Large Language Models, ICLR 2025",
+            needs=("clustering", "score"),
+            streaming=True,
+            params=BanditParams,
+            loader="coresift.selection.bandit:select",
+            takes=("gradients", "target"),
+            reads=(*("assignments",) * 3, "gradients"),
+            adds=("row", "weight", "score", "cluster", "rank"),
         ),
         Method(
             name="coreset",
@@ -187,9 +209,12 @@ METHODS: dict[str, Method] = {
             loader="coresift.selection.influence:select",
             adds=("row", "weight", "score", "rank"),
             size="optional",
+            adds_with_clusters=("cluster",),
+            reads=("gradients",),
             takes=("clustering",),
-            # but for --draw and --hessian-rows
+            # but for --hessian-rows, whose rows are drawn
             random=False,
+            random_with={"draw": RANDOM},
         ),
         Method(
             name="k-center",
@@ -294,6 +319,7 @@ METHODS: dict[str, Method] = {
             params=SensitivityParams,
             loader="coresift.selection.sensitivity:select",
             reads=("assignments",) * 6,
+            takes=("losses",),
             adds=("row", "weight", "score", "cluster"),
         ),
         Method(

@@ -117,6 +117,7 @@ def command(
     """
     from coresift.api.compare import compare
     from coresift.cli import console
+    from coresift.cli.comparison import show_comparison
 
     with options.watched(values) as progress:
         common = options.common(values, *options.INPUT, *options.RUN)
@@ -132,4 +133,4 @@ def command(
     if as_json:
         console.show_json(facts)
         return
-    console.show_comparison(facts)
+    show_comparison(facts)
