@@ -16,6 +16,7 @@ from coresift.api.reading import (
     selected_with,
 )
 from coresift.api.run import CommonOptions, Paths, Run
+from coresift.api.validation import Asked, influence_metrics
 from coresift.clustering.points import Points, Sample, sample_rows
 from coresift.clustering.saved import SavedClustering
 from coresift.core.errors import MismatchError, ParameterError
@@ -24,10 +25,12 @@ from coresift.evaluation.certificate import FITTED_ROWS, Certificate, certify
 from coresift.evaluation.cost import kmeans_cost_error
 from coresift.evaluation.coverage import coverage
 from coresift.evaluation.grouping import Grouping
+from coresift.evaluation.influence import Validation
 from coresift.evaluation.labels import balance
 from coresift.evaluation.mmd import Mmd, mmd
 from coresift.evaluation.probe import probe, training_bytes
 from coresift.evaluation.subset import SubsetFile
+from coresift.influence.examples import open_examples
 from coresift.io.dump import Dump, InputOptions
 from coresift.io.labels import Labels, check_label, read_labels
 from coresift.io.vectors import Vectors
@@ -70,6 +73,8 @@ class Evaluation:
         The column of classes.
     coreset : Certificate or None
         The centers that costs were compared at, where that was asked for.
+    influence : Validation or None
+        What a probe was trained on again, where that was asked for.
     notes : tuple of str
         What was sampled, skipped or replaced.
     seconds : dict of str to float
@@ -90,6 +95,7 @@ class Evaluation:
     coverage_rows: int
     label: str | None
     coreset: Certificate | None
+    influence: Validation | None
     notes: tuple[str, ...]
     seconds: dict[str, float]
     peak_rss_bytes: int
@@ -111,6 +117,11 @@ def evaluate(
     centers: int | None = None,
     k: int | None = None,
     objective: str | None = None,
+    influence: bool = False,
+    target: str | os.PathLike[str] | None = None,
+    l2: float | None = None,
+    subsets: int | None = None,
+    remove: int | None = None,
     keep_scratch: bool = False,
     **common: Unpack[CommonOptions],
 ) -> Evaluation:
@@ -144,6 +155,18 @@ def evaluate(
         Centers of a set; by default as many as the clustering has.
     objective : {"kmeans", "kmedian"}, optional
         What cost is; by default that which the subset was selected for, or else ``kmeans``.
+    influence : bool
+        Train a probe on ``label`` again without some rows, and compare the loss on ``target`` with
+        what the column ``score`` of the subset, and influence computed anew, say of it.
+    target : path, optional
+        A dump with the same columns, whose mean loss is looked at.
+    l2 : float, optional
+        Penalty of the probe; by default that of the selection, or else 0.01.
+    subsets : int, optional
+        Random halves to train on; 100 by default.
+    remove : int, optional
+        How many rows of highest score are left out; by default all of the subset, or of a subset
+        of more than half of the rows the best tenth.
     keep_scratch : bool
         Leave the decoded vectors in the scratch folder, for the next command on this dump.
     **common
@@ -160,6 +183,16 @@ def evaluate(
     """
     _check({"--repeats": repeats, "--sample": sample})
     _check({"--centers": centers, "-k": k, "--objective": objective}, coreset=coreset)
+    asked = Asked.of(
+        influence=influence,
+        label=label,
+        options={
+            "--target": None if target is None else os.fspath(target),
+            "--l2": l2,
+            "--subsets": subsets,
+            "--remove": remove,
+        },
+    )
     with Run(full, common) as run:
         chosen = SubsetFile.open(os.fspath(subset))
         given = None if clusters is None else SavedClustering.open(Path(clusters))
@@ -173,6 +206,7 @@ def evaluate(
             notes.append("evaluate ran on the CPU: it has no work for --device cuda")
         if label is not None:
             check_label(dump, label)
+        aim = None if asked is None else open_examples(asked.target, dump, asked.label)
         if given is not None:
             require_same_reading(dump, given, *EVALUATION)
             clustering: SavedClustering | None = given
@@ -218,8 +252,15 @@ def evaluate(
             discrepancy = mmd(vectors, sets, resources)
         values.update(discrepancy.values)
         values.update(grouping.clusters_hit())
+        validation = None
         if label is not None:
-            values.update(_classes(run, dump, label, vectors, sets, resources, notes))
+            labels, found = _classes(run, dump, label, vectors, sets, resources, notes)
+            values.update(found)
+            if asked is not None and aim is not None:
+                found, validation = influence_metrics(
+                    run, dump, aim, asked, chosen, labels, vectors, resources, repeats, notes
+                )
+                values.update(found)
         notes.append(_how(discrepancy, vectors))
         return Evaluation(
             rows_full=vectors.count,
@@ -234,6 +275,7 @@ def evaluate(
             coverage_rows=targets.count,
             label=label,
             coreset=certificate,
+            influence=validation,
             notes=tuple(notes),
             **run.report(),
         )
@@ -325,10 +367,10 @@ def _classes(
     sets: list[RowSet],
     resources: Resources,
     notes: list[str],
-) -> Values:
-    """Metrics of the classes."""
+) -> tuple[Labels, Values]:
+    """The classes, and their metrics."""
     with run.clock.stage("label"):
-        labels: Labels = read_labels(
+        labels = read_labels(
             dump, label, vectors.kept, resources.engine, resources.progress
         )
     if labels.missing:
@@ -336,7 +378,7 @@ def _classes(
     with run.clock.stage("probe"):
         accuracy, told = probe(vectors, sets, labels, resources)
     notes.extend(told)
-    return {**balance(labels, sets), **accuracy}
+    return labels, {**balance(labels, sets), **accuracy}
 
 
 def _how(discrepancy: Mmd, vectors: Vectors) -> str:
