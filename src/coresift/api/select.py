@@ -152,7 +152,7 @@ def select(
             "ids_only": ids_only,
             "prefix": prefix,
         }
-        held = output_columns(dump, found.adds, **shape)
+        held = output_columns(dump, found.added(clustered=clustering is not None), **shape)
         parents = _parents(found, options, clustering)
         used = [*run.paths, *dump.options.vectors, *(parent["path"] for parent in parents.values())]
         target = Target(

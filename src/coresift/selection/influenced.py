@@ -214,6 +214,9 @@ class _Opening:
         wanted = self._params.hessian_rows
         if wanted is not None and wanted < self._data.rows and self._params.hessian != "identity":
             notes.append(f"the Hessian was estimated from {int(wanted):,} rows")
+        dropped = max((pool.dropped for pool in self.pools), default=0)
+        if dropped:
+            notes.append(f"{plural(dropped, 'row')} without a gradient left out")
         if self._left_out:
             notes.append(f"{plural(self._left_out, 'target row')} without a gradient left out")
         for found in self._curvatures:

@@ -53,6 +53,8 @@ class Method:
         ``module:function`` of its ``select(data, size, params, context)``.
     adds : tuple of str
         Columns it adds to the input's.
+    adds_with_clusters : tuple of str
+        Those it adds besides where it is given a clustering that it could do without.
     size : {"required", "optional", "none"}
         Whether it takes ``-n``.
     takes : tuple of str
@@ -72,6 +74,7 @@ class Method:
     params: type[Params]
     loader: str
     adds: tuple[str, ...] = ("row", "weight")
+    adds_with_clusters: tuple[str, ...] = ()
     size: Literal["required", "optional", "none"] = "required"
     takes: tuple[str, ...] = ()
     random: bool = True
@@ -81,6 +84,10 @@ class Method:
         """Import the method."""
         module, _, function = self.loader.partition(":")
         return cast("Select", getattr(importlib.import_module(module), function))
+
+    def added(self, *, clustered: bool) -> tuple[str, ...]:
+        """Columns it adds, with a clustering or without."""
+        return (*self.adds, *self.adds_with_clusters) if clustered else self.adds
 
     def to_json(self) -> dict[str, object]:
         """Return the fields that ``coresift methods --json`` shows."""
@@ -182,6 +189,7 @@ METHODS: dict[str, Method] = {
             loader="coresift.selection.influence:select",
             adds=("row", "weight", "score", "rank"),
             size="optional",
+            adds_with_clusters=("cluster",),
             takes=("clustering",),
             # but for --draw and --hessian-rows
             random=False,
