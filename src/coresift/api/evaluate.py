@@ -30,7 +30,6 @@ from coresift.evaluation.labels import balance
 from coresift.evaluation.mmd import Mmd, mmd
 from coresift.evaluation.probe import probe, training_bytes
 from coresift.evaluation.subset import SubsetFile
-from coresift.influence.examples import open_examples
 from coresift.io.dump import Dump, InputOptions
 from coresift.io.labels import Labels, check_label, read_labels
 from coresift.io.vectors import Vectors
@@ -206,7 +205,8 @@ def evaluate(
             notes.append("evaluate ran on the CPU: it has no work for --device cuda")
         if label is not None:
             check_label(dump, label)
-        aim = None if asked is None else open_examples(asked.target, dump, asked.label)
+        if asked is not None:
+            asked.open(dump)
         if given is not None:
             require_same_reading(dump, given, *EVALUATION)
             clustering: SavedClustering | None = given
@@ -252,15 +252,12 @@ def evaluate(
             discrepancy = mmd(vectors, sets, resources)
         values.update(discrepancy.values)
         values.update(grouping.clusters_hit())
-        validation = None
-        if label is not None:
-            labels, found = _classes(run, dump, label, vectors, sets, resources, notes)
-            values.update(found)
-            if asked is not None and aim is not None:
-                found, validation = influence_metrics(
-                    run, dump, aim, asked, chosen, labels, vectors, resources, repeats, notes
-                )
-                values.update(found)
+        labels, found = _classes(run, dump, label, vectors, sets, resources, notes)
+        values.update(found)
+        found, validation = influence_metrics(
+            run, dump, asked, chosen, labels, vectors, resources, repeats, notes
+        )
+        values.update(found)
         notes.append(_how(discrepancy, vectors))
         return Evaluation(
             rows_full=vectors.count,
@@ -362,17 +359,17 @@ def _targets(
 def _classes(
     run: Run,
     dump: Dump,
-    label: str,
+    label: str | None,
     vectors: Vectors,
     sets: list[RowSet],
     resources: Resources,
     notes: list[str],
-) -> tuple[Labels, Values]:
-    """The classes, and their metrics."""
+) -> tuple[Labels | None, Values]:
+    """The classes, if there are any, and their metrics."""
+    if label is None:
+        return None, {}
     with run.clock.stage("label"):
-        labels = read_labels(
-            dump, label, vectors.kept, resources.engine, resources.progress
-        )
+        labels = read_labels(dump, label, vectors.kept, resources.engine, resources.progress)
     if labels.missing:
         notes.append(f"{labels.missing:,} rows have no {label!r} and are left out of its metrics")
     with run.clock.stage("probe"):

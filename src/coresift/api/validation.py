@@ -82,6 +82,10 @@ class Asked:
             None if remove is None else int(remove),
         )
 
+    def open(self, dump: Dump) -> Dump:
+        """Open the target, to be read as the full data is."""
+        return open_examples(self.target, dump, self.label)
+
     def penalty(self, chosen: SubsetFile) -> float:
         """The probe's l2."""
         if self.l2 is not None:
@@ -94,22 +98,22 @@ class Asked:
 def influence_metrics(
     run: Run,
     dump: Dump,
-    target: Dump,
-    asked: Asked,
+    asked: Asked | None,
     chosen: SubsetFile,
-    labels: Labels,
+    labels: Labels | None,
     vectors: Vectors,
     resources: Resources,
     repeats: int,
     notes: list[str],
-) -> tuple[Values, Validation]:
-    """Train the probe, and again without rows."""
+) -> tuple[Values, Validation | None]:
+    """Train the probe, and again without rows, where that was asked for."""
+    if asked is None or labels is None:
+        return {}, None
+    target = asked.open(dump)
     with run.clock.stage("influence"):
         rows = chosen.read(vectors, dump.source).rows
         scores = chosen.scores(vectors, dump.source)
-        training = train(
-            vectors, labels, run.budget, run.seed, asked.penalty(chosen), asked.label
-        )
+        training = train(vectors, labels, run.budget, run.seed, asked.penalty(chosen), asked.label)
         examples = read_examples(target, asked.label, training, labels, resources)
         params = {} if chosen.provenance is None else chosen.provenance.params
         values, told = validate(

@@ -1,5 +1,7 @@
-"""Whether influence scores mean anything: rows are left out, a probe is trained again, and what
-happens to the loss of a target is compared with what the scores said.
+"""Whether influence scores mean anything.
+
+Rows are left out, a probe is trained again, and what happens to the loss of a target is compared
+with what the scores said.
 
 - Removal (Koh and Liang, ICML 2017, section 4.2): without the rows R of highest score, the mean
   loss of the target should rise by the sum of their scores over n, the number trained on.
@@ -139,10 +141,11 @@ def validate(
     out, predicted = _best(rows, scores, sign, len(training.rows), remove, resources.seed)
     loss = _loss(training, target, None)
     seed = resources.seed
-    sets = [out]
-    for index in range(repeats):
-        sets.append(_smallest(training.rows, len(out), seed, f"evaluate/removed/{index}"))
-    losses = _losses(training, target, sets, resources, "removal")
+    sets = [
+        _smallest(training.rows, len(out), seed, f"evaluate/removed/{index}")
+        for index in range(repeats)
+    ]
+    losses = _losses(training, target, [out, *sets], resources, "removal")
     values: Values = {"influence_effect": sign * (losses - loss)}
     varied = rows if scores is not None else training.rows
     halves = [

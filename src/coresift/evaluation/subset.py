@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from coresift.core.errors import InputError
 from coresift.evaluation.base import RowSet

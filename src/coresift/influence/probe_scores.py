@@ -1,4 +1,4 @@
-"""Influence by a probe: (p - y) W x of each row, W = H^-1 G of the target; no gradient is formed."""
+"""Influence by a probe: (p - y) . W x of each row, W = H^-1 G of the target."""
 
 from __future__ import annotations
 

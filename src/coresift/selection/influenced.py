@@ -24,8 +24,7 @@ from coresift.influence.targets import layer_targets, preconditioned
 from coresift.selection.base import Context, Data
 from coresift.selection.joins import plural
 from coresift.selection.params.gradients import GradientParams
-
-Resolved = dict[str, float | int | str]
+from coresift.selection.probed import Resolved, probe_influence
 
 
 @dataclass(frozen=True)
@@ -75,6 +74,8 @@ def open_influence(
         When a column is not there or has another width, at the first row without a gradient
         unless such rows are dropped, and when the Hessian is singular.
     """
+    if params.label is not None:
+        return Opened(*probe_influence(data, params, params.label, context))
     opening = _Opening(data, params, context, lazily)
     terms: list[Term] = []
     for number, rate in enumerate(params.rates):
