@@ -15,6 +15,7 @@ from coresift.distributed.engine import RayEngine
 from coresift.distributed.scratch import RemoteScratch
 from coresift.io import dump as dump_module
 from coresift.io import subset, writer
+from coresift.selection import ranking
 from coresift.selection.registry import METHODS, Method
 from tests.data import digits_dump, vector_table, write_dump
 from tests.selection.test_contract import _choose, _same
@@ -37,6 +38,25 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_method(method: Method, tmp_path: Path, engine: RayEngine) -> None:
     here = _choose(method, tmp_path / "a", files=3)
     there = _choose(method, tmp_path / "b", files=3, engine=engine)
+    assert _same(here, there)
+
+
+@pytest.mark.usefixtures("small_shards")
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"draw": "weighted"},
+        {"draw": "softrank", "per": "label"},
+        {"draw": "softmax", "threshold": 9},
+    ],
+    ids=str,
+)
+def test_drawing_rules(
+    more: dict[str, object], tmp_path: Path, engine: RayEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranking, "_SAMPLE", 30)
+    here = _choose(METHODS["top-k"], tmp_path / "a", files=3, more=more)
+    there = _choose(METHODS["top-k"], tmp_path / "b", files=3, more=more, engine=engine)
     assert _same(here, there)
 
 
