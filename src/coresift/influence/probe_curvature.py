@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from coresift.core.errors import ParameterError
+from coresift.core.errors import InputError
 from coresift.influence.base import Resources
 from coresift.influence.curvature import DENSE_DIM, factored
 from coresift.influence.kfac import Kronecker
@@ -52,9 +52,9 @@ class ProbeCurvature:
     ----------
     solve : callable
         Takes gradients, shape (t, classes, width); gives H^-1 times each.
-    quadratic : callable
+    quadratic : callable or None
         Takes x, shape (m, width), and p - y, shape (m, classes), of some rows; gives
-        g . H^-1 g of each, shape (m,).
+        g . H^-1 g of each, shape (m,). None where each row would need a system solved.
     damping : float
         What was added to each eigenvalue.
     notes : list of str
@@ -62,7 +62,7 @@ class ProbeCurvature:
     """
 
     solve: Callable[[Array], Array]
-    quadratic: Callable[[Array, Array], Array]
+    quadratic: Callable[[Array, Array], Array] | None
     damping: float
     notes: list[str] = field(default_factory=list)
 
@@ -114,7 +114,14 @@ def _diagonal(training: Training, damping: float) -> ProbeCurvature:
         total += found[start : start + _TILE].T @ np.square(
             training.features[start : start + _TILE]
         )
-    inverse = 1.0 / (total / len(found) + damping)
+    scale = total / len(found) + damping
+    if not scale.min() > 0.0:
+        raise InputError(
+            f"the diagonal is singular: {np.count_nonzero(scale <= 0.0):,} of its {scale.size:,} "
+            "directions have no curvature, and --damping is 0",
+            hint="leave --damping out, or give one above 0",
+        )
+    inverse = 1.0 / scale
 
     def quadratic(features: Array, residuals: Array) -> Array:
         squares = np.square(features) @ inverse.T
@@ -282,14 +289,7 @@ def _iterative(
         )
         return solution
 
-    def quadratic(features: Array, residuals: Array) -> Array:  # noqa: ARG001
-        raise ParameterError(
-            f"--target self with --hessian {kind} of {training.probe.weights.size:,} parameters "
-            f"would solve a system for each row; {DENSE_DIM:,} is the most",
-            hint="use --hessian kfac",
-        )
-
-    return ProbeCurvature(solve, quadratic, damping, notes)
+    return ProbeCurvature(solve, None, damping, notes)
 
 
 def _dots(one: Array, other: Array) -> Array:

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coresift.clustering.points import Points
+from coresift.core.errors import ParameterError
 from coresift.engine.base import Shared
 from coresift.influence.base import Resources
+from coresift.influence.curvature import DENSE_DIM
 from coresift.influence.probe import TILE, Probe, in_tiles
 from coresift.influence.probe_curvature import ProbeCurvature
 from coresift.influence.products import inverse
@@ -125,13 +127,26 @@ def on_targets(factors: Factors, matrices: Array, *, cosine: bool = False) -> Pr
 
 
 def on_others(factors: Factors, found: ProbeCurvature) -> ProbeInfluence:
-    """Influence on all other rows that were trained on: minus the self-influence g . H^-1 g.
+    """Influence on all other rows: minus the self-influence g . H^-1 g.
 
-    At the optimum the gradients of all rows add up to the penalty's, which is small; so what
-    training on a row does to the loss of the others is about the opposite of what it does to its
-    own. A large self-influence marks rows that are fitted against the others, such as mislabelled
-    ones (Koh and Liang, ICML 2017, section 5.4; Pruthi et al., NeurIPS 2020, section 4.1).
+    At the optimum the gradient of the whole objective is 0, so that of what the other rows alone
+    would minimise, their losses and the penalty, is -g: what training on a row does to it is the
+    opposite of what it does to the row's own loss. A large self-influence marks rows that are
+    fitted against the others, such as mislabelled ones (Koh and Liang, ICML 2017, section 5.4;
+    Pruthi et al., NeurIPS 2020, section 4.1).
+
+    Raises
+    ------
+    ParameterError
+        When each row would need a system solved.
     """
+    quadratic = found.quadratic
+    if quadratic is None:
+        raise ParameterError(
+            f"--target self with a Hessian of more than {DENSE_DIM:,} parameters that is not "
+            "kfac, diagonal or identity would solve a system for each row",
+            hint="use --hessian kfac",
+        )
 
     def of(features: Array, residuals: Array) -> Array:
         parts = [np.empty((0, 1))]
@@ -139,7 +154,7 @@ def on_others(factors: Factors, found: ProbeCurvature) -> ProbeInfluence:
             some = slice(start, start + TILE)
             # always as many rows, so that what is beside a row does not show in it
             tiles = [_padded(values[some]) for values in (features, residuals)]
-            parts.append(-found.quadratic(tiles[0], tiles[1])[: len(features[some]), None])
+            parts.append(-quadratic(tiles[0], tiles[1])[: len(features[some]), None])
         return np.concatenate(parts)
 
     return ProbeInfluence(factors, of, 1)
