@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from coresift.evaluation.base import Resources
 from coresift.influence.examples import Examples
 from coresift.influence.probe import L2, Training, train
 from coresift.influence.probe_scores import Factors
 from coresift.io.labels import Labels
 from tests.clustering.rows import Rows
 from tests.data import digits
-from tests.evaluation.cases import Resources, resources
+from tests.evaluation.cases import resources
 
 Array = NDArray[np.float64]
 

@@ -228,7 +228,7 @@ def _recomputed(
 ) -> Array:
     """Influence of rows on the mean loss of the target."""
     residuals = training.probe.residuals(target.features, target.codes)
-    found = curvature(kind, training, None, resources)
+    found = curvature(kind, training, None, resources, systems=1)
     matrices = solved([(target.features, residuals)], found, resources)
     return on_targets(factors, matrices).take(rows)[:, 0]
 

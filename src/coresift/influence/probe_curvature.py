@@ -18,8 +18,8 @@
   classes.
 
 The penalty l2 is part of the Hessian of the objective, so it is the damping unless one is given.
-Up to 8,192 parameters exact and fisher are formed and factored; beyond, systems are solved by
-conjugate gradients, preconditioned by kfac.
+Up to 8,192 parameters exact and fisher are formed and factored; beyond, and where so few systems
+are to be solved that it is faster, by conjugate gradients, preconditioned by kfac.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ Array = NDArray[np.float64]
 
 KINDS = ("exact", "kfac", "fisher", "diagonal", "identity", "kernel")
 _TILE = 1024
+# parameters whose matrix costs as much as solving one system without it: about 100 steps of two
+# products with the features each
+_WORTH = 400
 _TOLERANCE = 1e-10
 _ITERATIONS = 1_000
 
@@ -68,7 +71,12 @@ class ProbeCurvature:
 
 
 def curvature(
-    kind: str, training: Training, damping: float | None, resources: Resources
+    kind: str,
+    training: Training,
+    damping: float | None,
+    resources: Resources,
+    *,
+    systems: int | None = None,
 ) -> ProbeCurvature:
     """Make the Hessian of a probe.
 
@@ -82,6 +90,8 @@ def curvature(
         None means the probe's l2.
     resources : Resources
         What the run lends.
+    systems : int, optional
+        How many will be solved with it; many, or ``quadratic`` is needed, by default.
 
     Raises
     ------
@@ -97,7 +107,8 @@ def curvature(
         return _diagonal(training, added)
     if kind in ("kernel", "kfac"):
         return _kronecker(training, added, resources, alike=kind == "kernel")
-    if training.probe.weights.size > DENSE_DIM:
+    side = training.probe.weights.size
+    if side > DENSE_DIM or (systems is not None and systems * _WORTH < side):
         return _iterative(kind, training, added, resources)
     return _dense(kind, training, added, resources)
 

@@ -69,7 +69,10 @@ def probe_influence(
     l2 = L2 if params.l2 is None else params.l2
     training = train(points, labels, context.budget, context.seed, l2, label)
     kind = "kernel" if params.kernel else params.hessian
-    found = curvature(kind, training, params.added, context)
+    cosine = params.similarity == "cosine"
+    each = params.how != "mean" and len(aims) == 1
+    systems = sum(aim.rows for aim in aims) if each or cosine else len(aims)
+    found = curvature(kind, training, params.added, context, systems=systems or None)
     factors = Factors(training.probe, points, labels.codes)
     notes = list(training.notes)
     if points.dropped:
@@ -85,9 +88,7 @@ def probe_influence(
         empty = [aim for aim, target in zip(aims, targets, strict=True) if not len(target.codes)]
         if empty:
             raise InputError(f"{empty[0].source}: no row has a {label!r}")
-        cosine = params.similarity == "cosine"
         tasks = [(t.features, training.probe.residuals(t.features, t.codes)) for t in targets]
-        each = params.how != "mean" and len(tasks) == 1
         matrices = solved(tasks, found, context, each=each, cosine=cosine)
         influence = on_targets(factors, matrices, cosine=cosine)
     else:
