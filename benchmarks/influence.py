@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import data
-from benchmarks.harness import Measured, compare, coresift, options, ratios, side, spread, table
+from benchmarks.harness import compare, coresift, options, ratios, side, spread, table
 
 MEMORY = 400_000_000
 
@@ -43,6 +43,7 @@ def main() -> None:
     shutil.rmtree(work)
     bare = [run.facts["moment"] + run.facts["scores"] for run in found["bare"]]
     read = [run.facts["read"] for run in found["bare"]]
+    whole = [run.processor for run in found["bare"]]
     lines = []
     for name in ("max", "mean", "in turns", "small"):
         spent = [run.facts["seconds"]["select"] for run in found[name]]
@@ -50,21 +51,17 @@ def main() -> None:
         lines.append(
             [
                 f"{name}, --memory {MEMORY // 10**6}MB" if name == "small" else name,
-                spread([run.seconds for run in found[name]]),
                 spread(spent),
                 ratios(besides, bare),
-                _peak(found[name]),
+                ratios([run.processor for run in found[name]], whole),
+                spread([run.peak / 1e6 for run in found[name]], ".0f"),
             ]
         )
-    lines.append(["bare products", "", spread(bare), "", ""])
-    lines.append(["reading", "", spread(read), "", ""])
-    head = ["targets", "process s", "of it choosing s", "less reading / products", "peak MB"]
+    lines.append(["bare products", spread(bare), "", "", ""])
+    lines.append(["reading", spread(read), "", "", ""])
+    head = ["targets", "s", "less reading / products", "processor s / bare process", "peak MB"]
     title = f"Influence of {rows:,} x {dim:,} gradients on {targets:,} targets with the Fisher"
     table(title, head, lines, keep=not quick)
-
-
-def _peak(runs: list[Measured]) -> str:
-    return spread([run.peak / 1e6 for run in runs], ".0f")
 
 
 if __name__ == "__main__":

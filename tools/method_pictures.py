@@ -44,6 +44,10 @@ PICTURES = {
     "dedup": Picture(size=None, params={"epsilon": 0.55}),
     "facility-location": Picture(),
     "herding": Picture(),
+    "influence": Picture(
+        points="gradients",
+        params={"gradient": "embedding", "target": "{folder}/target.parquet"},
+    ),
     "k-center": Picture(),
     "kernel-thinning": Picture(),
     "max-min": Picture(),
@@ -125,6 +129,9 @@ def pictures() -> dict[str, str]:
         folder = Path(name)
         write(folder / "points.parquet", at)
         write(folder / "probabilities.parquet", shares)
+        write(folder / "gradients.parquet", at - at.mean(axis=0))
+        gradients = pq.read_table(folder / "gradients.parquet")
+        pq.write_table(gradients.slice(170, 5), folder / "target.parquet")
         coresift.cluster(folder / "points.parquet", k=12, output=folder / "clusters")
         coresift.cluster(
             folder / "points.parquet", method="hierarchical", k=[24, 6], output=folder / "levels"
@@ -136,7 +143,10 @@ def pictures() -> dict[str, str]:
                 size=picture.size,
                 output=folder / "chosen.parquet",
                 clusters=folder / picture.clusters if picture.clusters else None,
-                params=picture.params,
+                params={
+                    key: value.format(folder=folder) if isinstance(value, str) else value
+                    for key, value in picture.params.items()
+                },
                 overwrite=True,
             )
             chosen = pq.read_table(folder / "chosen.parquet")

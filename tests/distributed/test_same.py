@@ -64,6 +64,23 @@ def test_drawing_rules(
 @pytest.mark.parametrize(
     "params",
     [
+        {"hessian": "fisher", "aggregate": "max"},
+        {"hessian": "kfac", "layer": "2x2", "aggregate": "round-robin", "similarity": "cosine"},
+        {"hessian": "diagonal", "hessian_rows": 200, "draw": "softmax"},
+    ],
+    ids=str,
+)
+def test_influence(params: dict[str, object], tmp_path: Path, engine: RayEngine) -> None:
+    method = METHODS["influence"]
+    here = _choose(method, tmp_path / "a", files=3, more=params)
+    there = _choose(method, tmp_path / "b", files=3, more=params, engine=engine)
+    assert _same(here, there)
+
+
+@pytest.mark.usefixtures("small_shards")
+@pytest.mark.parametrize(
+    "params",
+    [
         {"k": 20},
         {"k": 20, "metric": "cosine", "seeding": "rs-k-means++"},
         {"k": 20, "seeding": "k-means||"},

@@ -45,6 +45,9 @@ def test_rows_left_out_and_samples() -> None:
         found, count = moments.second_moment(Array(good), context, some[:60])
         assert count == 60
         assert np.allclose(found, _dense(good[some[:60]]), rtol=1e-13)
+        for estimate in (curvature.fisher, curvature.diagonal):
+            with pytest.raises(InputError, match=r"^none of the rows that the Hessian"):
+                estimate(Array(values), None, context, np.array([3, 400]))
 
 
 def test_a_matrix_that_does_not_fit_is_refused() -> None:
