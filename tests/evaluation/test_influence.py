@@ -112,10 +112,10 @@ def test_nothing_to_rank_is_no_correlation() -> None:
 
 
 def test_what_training_again_takes_is_said_before() -> None:
+    some = Scored(np.arange(9), None)
     with (
         probed(300, 4) as case,
         resources(memory=1) as lent,
         pytest.raises(ResourceError, match="training again on 300 rows needs"),
     ):
-        some = Scored(np.arange(9), None)
         validate(case.training, case.factors, case.target, some, lent, repeats=1)
