@@ -11,9 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from coresift.api.evaluate import evaluate
+from coresift.api.plan import plan_select
+from coresift.api.replay import replay
 from coresift.api.select import select
 from coresift.core.errors import CoresiftError
 from coresift.influence.probe_curvature import KINDS
+from coresift.io.provenance import read_provenance
 from tests.data import digits, vector_table, write_dump
 
 POOL = 500
@@ -82,6 +85,16 @@ def test_scores_that_are_none(tmp_path: Path, dumps: tuple[Path, Path]) -> None:
         with pytest.raises(CoresiftError) as caught:
             evaluate(chosen, full=pool, label="label", influence=True, target=target, repeats=1)
         assert caught.value.message == message
+
+
+def test_self_is_a_word_and_no_path(tmp_path: Path, dumps: tuple[Path, Path]) -> None:
+    chosen, again = tmp_path / "some.parquet", tmp_path / "again.parquet"
+    params: dict[str, object] = {"label": "label", "target": "self", "sign": "harm"}
+    plan = plan_select("influence", dumps[0], size=20, params=params)
+    assert [stage.name for stage in plan.stages] == ["read", "probe", "influence", "write"]
+    select("influence", dumps[0], size=20, output=chosen, params=params)
+    assert read_provenance(chosen, "a result").params["target"] == ["self"]
+    assert replay(chosen, output=again).identical
 
 
 @pytest.mark.parametrize(
