@@ -1,7 +1,8 @@
 """Mislabelled rows of Fashion-MNIST: influence beside the loss of the same probe.
 
-A tenth of the labels is wrong. Rows are ranked by their loss, by the harm they do to 1,000 clean
-test images, and by their self-influence; the figure is the average precision of finding the wrong
+A tenth of the labels is wrong. Rows are ranked by their loss, by the loss they would have had the
+probe not seen them, by the harm they do to 1,000 clean test images, and by their self-influence;
+the figure is the average precision of finding the wrong
 ones. Then the linear datamodeling score of each Hessian, on digits.
 """
 
@@ -30,7 +31,7 @@ from coresift.evaluation.base import Resources
 from coresift.influence.examples import open_examples, read_examples
 from coresift.influence.probe import Training, train
 from coresift.influence.probe_curvature import KINDS, curvature
-from coresift.influence.probe_scores import Factors, on_others, on_targets, solved
+from coresift.influence.probe_scores import Factors, left_out, on_others, on_targets, solved
 from coresift.io.dump import InputOptions, open_dump
 from coresift.io.labels import read_labels
 from coresift.io.store import Scratch
@@ -110,6 +111,9 @@ def one(dump: Path, wrong: NDArray[np.bool_], target: Path, l2: float) -> list[s
             made = curvature(kind, training, None, lent)
             alone = -on_others(factors, made).read(0, len(wrong))[:, 0]
             found.append(f"{average_precision_score(wrong, alone):.3f}")
+        made = curvature("kfac", training, None, lent)
+        without = -left_out(factors, made, len(training.rows)).read(0, len(wrong))[:, 0]
+        found.insert(1, f"{average_precision_score(wrong, without):.3f}")
     engine.close()
     _tell(training)
     return found
@@ -153,7 +157,7 @@ def main() -> None:
             dump, wrong = write(work, how, count)
             rows.append([how, f"{count:,}", f"{l2:g}", *one(dump, wrong, target, l2)])
             print(rows[-1], flush=True)
-    head = ["labels flipped", "rows", "l2", "loss"]
+    head = ["labels flipped", "rows", "l2", "loss", "left out, kfac"]
     head += [f"harm, {kind}" for kind in KINDS]
     head += [f"self, {kind}" for kind in KINDS if kind not in _TOO_DEAR]
     table("Mislabelled rows", head, rows, keep=not asked.quick)

@@ -11,7 +11,7 @@ from coresift.influence import probe as probe_module
 from coresift.influence import probe_curvature as module
 from coresift.influence.probe import fit, train, unwarned
 from coresift.influence.probe_curvature import KINDS, curvature
-from coresift.influence.probe_scores import on_others, on_targets, solved
+from coresift.influence.probe_scores import left_out, on_others, on_targets, solved
 from tests.clustering.rows import Rows
 from tests.data import digits, gaussians
 from tests.evaluation.cases import resources
@@ -106,7 +106,9 @@ def test_conjugate_gradients_give_the_same(kind: str, monkeypatch: pytest.Monkey
         iterated = solved(tasks, found, case.lent, each=True)
         assert np.abs(iterated - formed).max() < 1e-7 * np.abs(formed).max()
         assert found.notes == []
-        with pytest.raises(ParameterError, match="--target self with a Hessian of more than"):
+        with pytest.raises(
+            ParameterError, match="the influence of rows on themselves, by a Hessian"
+        ):
             on_others(case.factors, found)
         monkeypatch.setattr(module, "_ITERATIONS", 2)
         stopped = curvature(kind, case.training, None, case.lent)
@@ -163,6 +165,26 @@ def test_influence_on_all_others_is_minus_that_on_itself() -> None:
         others = g.sum(axis=0) - g + 600 * 1e-3 * training.probe.weights.ravel()
         matrices = found.solve(others.reshape(600, 10, -1)).reshape(600, -1)
     np.testing.assert_allclose((g * matrices).sum(axis=1), mine, rtol=1e-3, atol=1e-5)
+
+
+def test_the_loss_of_a_row_that_is_left_out() -> None:
+    with probed(600, threads=2) as case, unwarned():
+        training = case.training
+        found = curvature("exact", training, None, case.lent)
+        scores = left_out(case.factors, found, 600).read(0, 600)[:, 0]
+        losses = training.probe.losses(training.features, training.codes)
+        rows = np.argsort(-losses)[:25]
+        actual = [
+            training.again(np.arange(600) != row).losses(
+                training.features[row : row + 1], training.codes[row : row + 1]
+            )[0]
+            for row in rows
+        ]
+    assert (-scores > losses).all()
+    gained = (-scores[rows] - losses[rows]) / (np.array(actual) - losses[rows])
+    # to first order the curvature that the row itself brings stays, so that it is too little
+    assert 0.3 < np.median(gained) < 1.05
+    assert spearmanr(-scores[rows], actual)[0] > spearmanr(losses[rows], actual)[0]
 
 
 def test_the_kernel_is_that_of_the_sum_of_the_logits() -> None:

@@ -85,7 +85,13 @@ def test_the_same_from_any_files_and_threads(
     tmp_path: Path, given: dict[str, object], hessian: str
 ) -> None:
     chosen = {"kernel": True} if hessian == "kernel" else {"hessian": hessian}
-    for more in ({}, {"aggregate": "max"}, {"aggregate": "round-robin"}, {"target": "self"}):
+    for more in (
+        {},
+        {"aggregate": "max"},
+        {"aggregate": "round-robin"},
+        {"target": "self"},
+        {"target": "left-out"},
+    ):
         params = {**given, **chosen, **more}
         one = choose("influence", pool(tmp_path), 40, params, threads=1)
         other = choose("influence", pool(tmp_path, files=3, group=37), 40, params, threads=3)
@@ -98,7 +104,7 @@ def test_harm_and_self_find_wrong_labels(tmp_path: Path, given: dict[str, object
     names = names[:POOL].copy()
     names[wrong] = NAMES[(np.argmax(names[wrong, None] == NAMES, axis=1) + 1) % 5]
     source = pool(tmp_path, kind=names)
-    for target in (given["target"], "self"):
+    for target in (given["target"], "self", "left-out"):
         harm = choose("influence", source, 25, {**given, "target": target, "sign": "harm"})
         help_ = choose("influence", source, 25, {**given, "target": target})
         assert len(set(harm.rows) & set(wrong)) >= 20
@@ -195,8 +201,9 @@ def test_targets_that_do_not_fit(tmp_path: Path, given: dict[str, object]) -> No
         ({"label": "y", "target": "t", "l2": 0}, "--l2 0 is not more than 0"),
         ({"label": "y", "target": "t", "gradient": "g"}, "--label fits a probe, which has gradie"),
         ({"label": "y", "target": "t", "hessian_rows": 9}, "--label fits a probe, which has grad"),
+        ({"gradient": "g", "target": "left-out"}, "--target left-out is about a probe, and there"),
         ({"label": "y", "target": ["self", "t"]}, "--target self is a target by itself"),
-        ({"label": "y", "target": "self", "aggregate": "max"}, "--target self is the influence o"),
+        ({"label": "y", "target": "self", "aggregate": "max"}, "--target self gives each row one"),
         (
             {"label": "y", "target": "t", "kernel": True, "hessian": "kfac"},
             "--kernel stands in place of --hessian kfac",

@@ -11,7 +11,7 @@ from coresift.io.dump import Dump, InputOptions, open_dump
 from coresift.planning.calibration import read_vectors, timed
 from coresift.planning.plan import Stage
 from coresift.selection.base import Context
-from coresift.selection.params.gradients import SELF, GradientParams
+from coresift.selection.params.gradients import LEFT_OUT, SELF, GradientParams
 
 _SAMPLE = 4096
 # of the solver that fits a probe
@@ -73,7 +73,7 @@ def _plan_probe(
         (some @ weights.T).T @ some
 
     fit = timed(step) * _STEPS * rows / len(some)
-    paths = [path for path in params.target or () if path != SELF]
+    paths = [path for path in params.target or () if path not in (SELF, LEFT_OUT)]
     count = len(paths)
     if params.how != "mean" and count == 1:
         count = open_dump(paths, InputOptions(embedding=dump.options.embedding)).rows

@@ -12,11 +12,11 @@ from coresift.influence.base import Influence
 from coresift.influence.examples import open_examples, read_examples, require_labels
 from coresift.influence.probe import L2, MOST_CLASSES, train, training_bytes
 from coresift.influence.probe_curvature import curvature
-from coresift.influence.probe_scores import Factors, on_others, on_targets, solved
+from coresift.influence.probe_scores import Factors, left_out, on_others, on_targets, solved
 from coresift.io.labels import check_label, read_labels
 from coresift.selection.base import Context, Data
 from coresift.selection.joins import plural
-from coresift.selection.params.gradients import SELF, GradientParams
+from coresift.selection.params.gradients import LEFT_OUT, SELF, GradientParams
 
 Resolved = dict[str, float | int | str]
 Kept = Callable[[], NDArray[np.bool_]]
@@ -57,7 +57,7 @@ def probe_influence(
     """
     dump = data.dump
     check_label(dump, label)
-    paths = [path for path in params.target or () if path != SELF]
+    paths = [path for path in params.target or () if path not in (SELF, LEFT_OUT)]
     aims = [open_examples(path, dump, label) for path in paths]
     reserve = training_bytes(data.rows, data.dim, MOST_CLASSES, context.budget)
     points = data.points(context, reserve)
@@ -82,15 +82,17 @@ def probe_influence(
     influence: Influence
     if aims:
         targets = [read_examples(aim, label, training, labels, context) for aim in aims]
-        left_out = sum(target.left_out for target in targets)
-        if left_out:
-            notes.append(f"{plural(left_out, 'target row')} without a vector or class left out")
+        missed = sum(target.left_out for target in targets)
+        if missed:
+            notes.append(f"{plural(missed, 'target row')} without a vector or class left out")
         empty = [aim for aim, target in zip(aims, targets, strict=True) if not len(target.codes)]
         if empty:
             raise InputError(f"{empty[0].source}: no row has a {label!r}")
         tasks = [(t.features, training.probe.residuals(t.features, t.codes)) for t in targets]
         matrices = solved(tasks, found, context, each=each, cosine=cosine)
         influence = on_targets(factors, matrices, cosine=cosine)
+    elif params.target == (LEFT_OUT,):
+        influence = left_out(factors, found, len(training.rows))
     else:
         influence = on_others(factors, found)
     notes.extend(found.notes)

@@ -10,6 +10,7 @@ from coresift.selection.option import option
 from coresift.selection.params.probe import ProbeParams
 
 SELF = "self"
+LEFT_OUT = "left-out"
 
 
 @dataclass(frozen=True)
@@ -19,11 +20,13 @@ class GradientParams(ProbeParams):
     target: tuple[str, ...] | None = option(
         "Rows whose loss is to go down: a dump with the same column of gradients, of a "
         "validation set for example. Given several times, each is a task, which counts by the "
-        "mean of its rows. With --label, self is all other rows: the score is then minus the "
-        "row's self-influence, and --sign harm finds rows that are likely mislabelled.",
+        "mean of its rows. With --label, two words need no other dump, and --sign harm then finds "
+        "rows that are likely mislabelled: self is all other rows, and the score minus the row's "
+        "self-influence; left-out is the row itself, and the score minus its loss had the probe "
+        "not seen it.",
         kind="paths",
-        metavar="PATH|self",
-        words=(SELF,),
+        metavar="PATH|self|left-out",
+        words=(SELF, LEFT_OUT),
     )
     gradient: tuple[str, ...] | None = option(
         "The vector column, here and in --target, that holds the gradient (or a projection of "
@@ -178,21 +181,22 @@ class GradientParams(ProbeParams):
             raise ParameterError(
                 "influence needs a target", hint="give --target PATH, a dump with gradients"
             )
-        if SELF in self.target:
-            self._check_self(self.target)
+        for word in (SELF, LEFT_OUT):
+            if word in self.target:
+                self._check_word(word, self.target)
 
-    def _check_self(self, target: tuple[str, ...]) -> None:
+    def _check_word(self, word: str, target: tuple[str, ...]) -> None:
         if self.label is None:
             raise ParameterError(
-                "--target self is about a probe, and there is none", hint="add --label COLUMN"
+                f"--target {word} is about a probe, and there is none", hint="add --label COLUMN"
             )
         if len(target) > 1:
             raise ParameterError(
-                "--target self is a target by itself", hint="leave the other --target out"
+                f"--target {word} is a target by itself", hint="leave the other --target out"
             )
         if self.how != "mean" or self.similarity != "dot":
             raise ParameterError(
-                "--target self is the influence on all other rows together",
+                f"--target {word} gives each row one score",
                 hint="leave --aggregate and --similarity out",
             )
 
