@@ -213,7 +213,7 @@ def evaluate(
         else:
             clustering = selected_with(dump, chosen.provenance, notes)
         sets, vectors = _row_sets(
-            run, dump, chosen, repeats, notes, probed=label is not None, keep=keep_scratch
+            run, dump, chosen, repeats, notes, probed=label, asked=asked, keep=keep_scratch
         )
         if clustering is not None and clustering.rows != vectors.count:
             raise MismatchError(
@@ -305,15 +305,18 @@ def _row_sets(
     repeats: int,
     notes: list[str],
     *,
-    probed: bool,
+    probed: str | None,
+    asked: Asked | None,
     keep: bool,
 ) -> tuple[list[RowSet], Vectors]:
     """Vectors of the full data; the subset, and uniform subsets of its size."""
     held = _ROW_BYTES * dump.rows + _SET_ROW_BYTES * chosen.dump.rows * (1 + repeats)
     run.budget.require(held, f"an evaluation of {dump.rows:,} rows")
     reserve = held + _RUN_BYTES * run.engine.workers
-    if probed:
+    if probed is not None:
         reserve += training_bytes(dump.rows, dump.embedding.dim, run.budget)
+    if asked is not None:
+        reserve += asked.reserve(dump, run.budget)
     with run.clock.stage("read"):
         vectors = run.vectors(dump, reserve=reserve, keep=keep)
         subset = chosen.read(vectors, dump.source)

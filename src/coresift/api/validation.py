@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from coresift.api.run import Run
 from coresift.core.errors import ParameterError
+from coresift.core.memory import Budget
 from coresift.evaluation.base import Resources, Values
 from coresift.evaluation.influence import SUBSETS, Scored, Validation, validate
 from coresift.evaluation.subset import SubsetFile
 from coresift.influence.examples import open_examples, read_examples
-from coresift.influence.probe import L2, train
+from coresift.influence.probe import L2, MOST_CLASSES, train, training_bytes
 from coresift.influence.probe_scores import Factors
 from coresift.io.dump import Dump
 from coresift.io.labels import Labels
@@ -85,6 +86,11 @@ class Asked:
     def open(self, dump: Dump) -> Dump:
         """Open the target, to be read as the full data is."""
         return open_examples(self.target, dump, self.label)
+
+    @staticmethod
+    def reserve(dump: Dump, budget: Budget) -> int:
+        """Bytes that training takes, whatever the number of classes."""
+        return training_bytes(dump.rows, dump.embedding.dim, MOST_CLASSES, budget)
 
     def penalty(self, chosen: SubsetFile) -> float:
         """The probe's l2."""
