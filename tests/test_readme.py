@@ -1,4 +1,4 @@
-"""The README's commands work as they stand, in their order."""
+"""The commands of the README, and of other pages, work as they stand, in their order."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-README = Path(__file__).parent.parent / "README.md"
+import pytest
+
+ROOT = Path(__file__).parent.parent
 
 
-def test_readme_commands_run(tmp_path: Path) -> None:
-    blocks = re.findall(r"```(\w+)\n(.*?)```", README.read_text(), re.DOTALL)
+@pytest.mark.parametrize(("page", "commands"), [("README.md", 12), ("docs/bandit.md", 4)])
+def test_commands_run(page: str, commands: int, tmp_path: Path) -> None:
+    blocks = re.findall(r"```(\w+)\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     scripts = str(Path(sys.executable).parent)
     environment = {**os.environ, "PATH": scripts + os.pathsep + os.environ["PATH"]}
     ran = []
     for kind, body in blocks:
-        if kind == "python":
-            name = body.splitlines()[0].removeprefix("# ")
+        name = body.splitlines()[0].removeprefix("# ")
+        if kind in ("python", "sh") and name.endswith((".py", ".sh")):
             (tmp_path / name).write_text(body)
         if kind != "console":
             continue
@@ -36,4 +39,4 @@ def test_readme_commands_run(tmp_path: Path) -> None:
             assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
             assert done.stderr == "", f"{line}\n{done.stderr}"
             ran.append(line)
-    assert len(ran) >= 12
+    assert len(ran) >= commands

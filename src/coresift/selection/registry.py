@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from coresift.core.errors import ParameterError
 from coresift.selection.option import Params
 from coresift.selection.params.balanced import BalancedParams
+from coresift.selection.params.bandit import BanditParams
 from coresift.selection.params.coreset import CoresetParams
 from coresift.selection.params.dedup import DedupParams
 from coresift.selection.params.draw import RANDOM
@@ -121,6 +122,19 @@ METHODS: dict[str, Method] = {
             adds=("row", "weight", "cluster"),
         ),
         Method(
+            name="bandit",
+            summary="Quad: rows are drawn from the clusters that promise most, and only their "
+            "influence, or score, is computed.",
+            paper="Zhang et al., Harnessing Diversity for Important Data Selection in Pretraining "
+            "Large Language Models, ICLR 2025",
+            needs=("clustering", "score"),
+            streaming=True,
+            params=BanditParams,
+            loader="coresift.selection.bandit:select",
+            reads=(*("assignments",) * 3, "gradients"),
+            adds=("row", "weight", "score", "cluster", "rank"),
+        ),
+        Method(
             name="coreset",
             summary="A weighted coreset: its k-means, k-median or k-center cost is near that of "
             "all rows for any centers.",
@@ -197,8 +211,9 @@ METHODS: dict[str, Method] = {
             adds_with_clusters=("cluster",),
             reads=("gradients",),
             takes=("clustering",),
-            # but for --draw and --hessian-rows
+            # but for --hessian-rows, whose rows are drawn
             random=False,
+            random_with={"draw": RANDOM},
         ),
         Method(
             name="k-center",
