@@ -18,6 +18,7 @@ from coresift.selection.registry import METHODS
 from tests.data import digits, vector_table, write_dump
 from tests.influence.probing import softmax
 from tests.selection.choosing import choose
+from tests.selection.saved import write_clustering
 
 POOL = 500
 NAMES = np.array(["nought", "one", "two", "three", "four"])
@@ -129,6 +130,15 @@ def test_tasks_and_cosine(tmp_path: Path, given: dict[str, object]) -> None:
     cosine = choose("influence", source, "100%", {**given, "similarity": "cosine"}).score
     assert cosine is not None
     assert np.abs(cosine).max() <= 1.0
+
+
+def test_the_bandit_takes_a_probe_too(tmp_path: Path, given: dict[str, object]) -> None:
+    source = pool(tmp_path)
+    clusters = write_clustering(tmp_path / "clusters", source, parts()[0][:8], group_rows=100)
+    whole = choose("influence", source, "100%", given).score
+    found = choose("bandit", source, 20, given, clustering=clusters)
+    assert whole is not None
+    assert np.array_equal(found.score, whole[found.rows])
 
 
 def test_rows_without_a_class(tmp_path: Path, given: dict[str, object]) -> None:

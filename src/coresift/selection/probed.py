@@ -18,13 +18,12 @@ from coresift.selection.base import Context, Data
 from coresift.selection.joins import plural
 from coresift.selection.params.gradients import LEFT_OUT, SELF, GradientParams
 
-Resolved = dict[str, float | int | str]
 Kept = Callable[[], NDArray[np.bool_]]
 
 
 def probe_influence(
     data: Data, params: GradientParams, label: str, context: Context
-) -> tuple[Influence, Kept, Resolved, list[str]]:
+) -> tuple[Influence, Kept, dict[str, float | int | str], list[str]]:
     """Fit a probe, and make the influence of rows on a target from it.
 
     Parameters
@@ -68,11 +67,10 @@ def probe_influence(
     require_labels(dump, label, rows[~there[rows]])
     l2 = L2 if params.l2 is None else params.l2
     training = train(points, labels, context.budget, context.seed, l2, label)
-    kind = "kernel" if params.kernel else params.hessian
     cosine = params.similarity == "cosine"
     each = params.how != "mean" and len(aims) == 1
     systems = sum(aim.rows for aim in aims) if each or cosine else len(aims)
-    found = curvature(kind, training, params.added, context, systems=systems or None)
+    found = curvature(params.curved, training, params.added, context, systems=systems or None)
     factors = Factors(training.probe, points, labels.codes)
     notes = list(training.notes)
     if points.dropped:
@@ -96,7 +94,7 @@ def probe_influence(
     else:
         influence = on_others(factors, found)
     notes.extend(found.notes)
-    resolved: Resolved = {
+    resolved: dict[str, float | int | str] = {
         "aggregate": params.how,
         "classes": training.classes,
         "l2": l2,

@@ -52,7 +52,7 @@ class GradientParams(ProbeParams):
         "largest. Default: mean; of tasks, max.",
         choices=("mean", "max"),
     )
-    hessian: str = option(
+    hessian: str | None = option(
         "What stands for the Hessian: nothing (identity); the mean square of the rows' gradients, "
         "element by element (diagonal); the empirical Fisher, the mean of their outer products; "
         "or the Kronecker factors of a linear layer (kfac). Of a probe it can be exact; diagonal "
@@ -88,15 +88,12 @@ class GradientParams(ProbeParams):
         metavar="COLUMN",
     )
 
-    def __post_init__(self) -> None:
-        """Settle the Hessian by where influence comes from, where it was left open."""
-        if self.kernel and self.hessian is not None:
-            raise ParameterError(
-                f"--kernel stands in place of --hessian {self.hessian}", hint="give one of them"
-            )
-        if self.hessian is None and not self.kernel:
-            chosen = "identity" if self.label is None else "exact"
-            object.__setattr__(self, "hessian", chosen)
+    @property
+    def curved(self) -> str:
+        """The Hessian: ``--hessian``, or what stands for it where it was left open."""
+        if self.kernel:
+            return "kernel"
+        return self.hessian or ("identity" if self.label is None else "exact")
 
     @property
     def rates(self) -> tuple[float, ...]:
@@ -127,8 +124,12 @@ class GradientParams(ProbeParams):
         """Refuse a missing half, and options that do not go together."""
         super().check()
         factors = self.layer_inputs is not None or self.layer_outputs is not None
+        if self.kernel and self.hessian is not None:
+            raise ParameterError(
+                f"--kernel stands in place of --hessian {self.hessian}", hint="give one of them"
+            )
         self.check_probe(
-            self.hessian,
+            self.curved,
             {
                 "--gradient": self.gradient is not None,
                 "--learning-rate": self.learning_rate is not None,
@@ -143,7 +144,7 @@ class GradientParams(ProbeParams):
             )
         self._check_source(factors=factors)
         self._check_rates()
-        if (self.layer is not None or factors) and self.hessian != "kfac":
+        if (self.layer is not None or factors) and self.curved != "kfac":
             raise ParameterError(
                 "--layer describes a layer for --hessian kfac", hint="add --hessian kfac"
             )
@@ -153,12 +154,12 @@ class GradientParams(ProbeParams):
                 raise ParameterError(
                     f"--layer {self.layer!r} is not of the form OUTxIN", hint="for example 10x784"
                 )
-        if self.hessian == "kfac" and self.layer is None and not factors and self.label is None:
+        if self.curved == "kfac" and self.layer is None and not factors and self.label is None:
             raise ParameterError(
                 "--hessian kfac needs the shape of a layer",
                 hint="give --layer OUTxIN, or --layer-inputs and --layer-outputs",
             )
-        if self.hessian == "identity" and self.damping != "auto":
+        if self.curved == "identity" and self.damping != "auto":
             raise ParameterError(
                 "--damping is added to a Hessian, and --hessian identity is none",
                 hint="leave it out, or choose another --hessian",
