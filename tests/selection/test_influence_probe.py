@@ -138,6 +138,7 @@ def test_the_bandit_takes_a_probe_too(tmp_path: Path, given: dict[str, object]) 
     whole = choose("influence", source, "100%", given).score
     found = choose("bandit", source, 20, given, clustering=clusters)
     assert whole is not None
+    assert found.score is not None
     assert np.array_equal(found.score, whole[found.rows])
 
 
