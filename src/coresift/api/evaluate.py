@@ -17,10 +17,12 @@ from coresift.api.reading import (
     selected_with,
 )
 from coresift.api.run import CommonOptions, Paths, Run, absolute
+from coresift.api.validation import Asked, influence_metrics
 from coresift.clustering.saved import SavedClustering
 from coresift.core.errors import ParameterError
 from coresift.evaluation.base import BETTER, Metric, Resources, RowSet, summarise
 from coresift.evaluation.certificate import FITTED_ROWS, Certificate, certify
+from coresift.evaluation.influence import Validation
 from coresift.evaluation.mmd import Mmd
 from coresift.evaluation.panel import Panel, asked_for, needs
 from coresift.evaluation.subset import SubsetFile
@@ -62,6 +64,8 @@ class Evaluation:
         The column of classes.
     coreset : Certificate or None
         The centers that costs were compared at, where that was asked for.
+    influence : Validation or None
+        What a probe was trained on again, where that was asked for.
     notes : tuple of str
         What was sampled, skipped or replaced.
     seconds : dict of str to float
@@ -82,6 +86,7 @@ class Evaluation:
     coverage_rows: int
     label: str | None
     coreset: Certificate | None
+    influence: Validation | None
     notes: tuple[str, ...]
     seconds: dict[str, float]
     peak_rss_bytes: int
@@ -106,6 +111,11 @@ def evaluate(
     centers: int | None = None,
     k: int | None = None,
     objective: str | None = None,
+    influence: bool = False,
+    target: str | os.PathLike[str] | None = None,
+    l2: float | None = None,
+    subsets: int | None = None,
+    remove: int | None = None,
     keep_scratch: bool = False,
     **common: Unpack[CommonOptions],
 ) -> Evaluation:
@@ -146,6 +156,18 @@ def evaluate(
         Centers of a set; by default as many as the clustering has.
     objective : {"kmeans", "kmedian"}, optional
         What cost is; by default that which the subset was selected for, or else ``kmeans``.
+    influence : bool
+        Train a probe on ``label`` again without some rows, and compare the loss on ``target`` with
+        what the column ``score`` of the subset, and influence computed anew, say of it.
+    target : path, optional
+        A dump with the same columns, whose mean loss is looked at.
+    l2 : float, optional
+        Penalty of the probe; by default that of the selection, or else 0.01.
+    subsets : int, optional
+        Random halves to train on; 100 by default.
+    remove : int, optional
+        How many rows of highest score are left out; by default all of the subset, or of a subset
+        of more than half of the rows the best tenth.
     keep_scratch : bool
         Leave the decoded vectors in the scratch folder, for the next command on this dump.
     **common
@@ -163,6 +185,16 @@ def evaluate(
     _check({"--repeats": repeats, "--sample": sample})
     asked = asked_for(metrics, label=label is not None, agree=agree is not None, near=near)
     _check({"--centers": centers, "-k": k, "--objective": objective}, coreset=coreset)
+    tried = Asked.of(
+        influence=influence,
+        label=label,
+        options={
+            "--target": None if target is None else os.fspath(target),
+            "--l2": l2,
+            "--subsets": subsets,
+            "--remove": remove,
+        },
+    )
     with Run(full, common) as run:
         chosen = SubsetFile.open(os.fspath(subset))
         given = None if clusters is None else SavedClustering.open(Path(clusters))
@@ -177,6 +209,8 @@ def evaluate(
         if label is not None:
             check_label(dump, label)
         other = None if agree is None else _other(run, dump, agree)
+        if tried is not None:
+            tried.open(dump)
         if given is not None:
             require_same_reading(dump, given, *EVALUATION)
             clustering: SavedClustering | None = given
@@ -193,9 +227,16 @@ def evaluate(
             "centers": centers,
             "k": k,
             "objective": objective,
+            "influence": influence,
+            "target": None if target is None else absolute(os.fspath(target)),
+            "l2": l2,
+            "subsets": subsets,
+            "remove": remove,
         }
         run.announce(_origin(run, dump, chosen, clustering, recorded))
-        sets, vectors = _row_sets(run, dump, chosen, repeats, notes, asked, other, keep_scratch)
+        sets, vectors = _row_sets(
+            run, dump, chosen, repeats, notes, asked, other, tried, keep_scratch
+        )
         resources = Resources(run.engine, run.budget, run.scratch, run.progress, run.seed)
         panel = Panel(
             vectors,
@@ -212,7 +253,7 @@ def evaluate(
                 panel.grouping = reference(
                     vectors, sets, clustering, resources, notes, dump.options
                 )
-        if label is not None and needs(asked, "--label"):
+        if label is not None and (tried is not None or needs(asked, "--label")):
             panel.labels = classes(run, dump, label, vectors, notes)
         values = panel.measure(asked)
         certificate = None
@@ -235,6 +276,10 @@ def evaluate(
                     f"centers were fitted to {FITTED_ROWS:,} of the {len(sets[0].rows):,} rows of "
                     f"{chosen.path}, drawn uniformly"
                 )
+        found, validation = influence_metrics(
+            run, dump, tried, chosen, panel.labels, vectors, resources, repeats, notes
+        )
+        values.update(found)
         if panel.mmd is not None:
             notes.append(_how(panel.mmd, vectors))
         return Evaluation(
@@ -250,6 +295,7 @@ def evaluate(
             coverage_rows=panel.targets.count,
             label=label,
             coreset=certificate,
+            influence=validation,
             notes=tuple(notes),
             **run.report(),
         )
@@ -306,11 +352,14 @@ def _row_sets(
     notes: list[str],
     asked: frozenset[str],
     other: Scan | None,
+    tried: Asked | None,
     keep: bool,
 ) -> tuple[list[RowSet], Vectors]:
     """Vectors of the full data; the subset, and uniform subsets of its size."""
     dim = max(dump.embedding.dim, 0 if other is None else other.dim)
     reserve = reserved(run, dump, asked, [chosen.dump.rows] * (1 + repeats), dim)
+    if tried is not None:
+        reserve += tried.reserve(dump, run.budget)
     with run.clock.stage("read"):
         vectors = run.vectors(dump, reserve=reserve, keep=keep)
         subset = chosen.read(vectors, dump.source)

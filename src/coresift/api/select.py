@@ -249,7 +249,7 @@ def recorded(options: Params) -> dict[str, Any]:
         if item.kind == "path" and isinstance(value, str):
             values[item.name] = absolute(value)
         elif item.kind == "paths" and isinstance(value, tuple):
-            values[item.name] = [absolute(path) for path in value]
+            values[item.name] = [path if path in item.words else absolute(path) for path in value]
     return values
 
 
@@ -269,6 +269,8 @@ def parents_of(
             continue
         paths = [value] if isinstance(value, str) else value
         for number, path in enumerate(paths, start=1):
+            if path in item.words:
+                continue
             digest = open_dump([path]).fingerprint.digest
             role = item.name if number == 1 else f"{item.name} {number}"
             parents[role] = {"path": absolute(path), "digest": digest}

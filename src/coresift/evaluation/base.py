@@ -49,6 +49,14 @@ BETTER = {
     "knn_accuracy": "higher",
     "agree_cka": "higher",
     "agree_jaccard": "higher",
+    "influence_effect": "higher",
+    "lds": "higher",
+    "lds_exact": "higher",
+    "lds_kfac": "higher",
+    "lds_fisher": "higher",
+    "lds_diagonal": "higher",
+    "lds_identity": "higher",
+    "lds_kernel": "higher",
 }
 
 

@@ -18,8 +18,8 @@
   classes.
 
 The penalty l2 is part of the Hessian of the objective, so it is the damping unless one is given.
-Up to 8,192 parameters exact and fisher are formed and factored; beyond, systems are solved by
-conjugate gradients, preconditioned by kfac.
+Up to 8,192 parameters exact and fisher are formed and factored; beyond, and where so few systems
+are to be solved that it is faster, by conjugate gradients, preconditioned by kfac.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from coresift.core.errors import ParameterError
+from coresift.core.errors import InputError
 from coresift.influence.base import Resources
 from coresift.influence.curvature import DENSE_DIM, factored
 from coresift.influence.kfac import Kronecker
@@ -40,6 +40,9 @@ Array = NDArray[np.float64]
 
 KINDS = ("exact", "kfac", "fisher", "diagonal", "identity", "kernel")
 _TILE = 1024
+# parameters whose matrix costs as much as solving one system without it: about 100 steps of two
+# products with the features each
+_WORTH = 400
 _TOLERANCE = 1e-10
 _ITERATIONS = 1_000
 
@@ -52,9 +55,9 @@ class ProbeCurvature:
     ----------
     solve : callable
         Takes gradients, shape (t, classes, width); gives H^-1 times each.
-    quadratic : callable
+    quadratic : callable or None
         Takes x, shape (m, width), and p - y, shape (m, classes), of some rows; gives
-        g . H^-1 g of each, shape (m,).
+        g . H^-1 g of each, shape (m,). None where each row would need a system solved.
     damping : float
         What was added to each eigenvalue.
     notes : list of str
@@ -62,13 +65,18 @@ class ProbeCurvature:
     """
 
     solve: Callable[[Array], Array]
-    quadratic: Callable[[Array, Array], Array]
+    quadratic: Callable[[Array, Array], Array] | None
     damping: float
     notes: list[str] = field(default_factory=list)
 
 
 def curvature(
-    kind: str, training: Training, damping: float | None, resources: Resources
+    kind: str,
+    training: Training,
+    damping: float | None,
+    resources: Resources,
+    *,
+    systems: int | None = None,
 ) -> ProbeCurvature:
     """Make the Hessian of a probe.
 
@@ -82,6 +90,8 @@ def curvature(
         None means the probe's l2.
     resources : Resources
         What the run lends.
+    systems : int, optional
+        How many will be solved with it; many, or ``quadratic`` is needed, by default.
 
     Raises
     ------
@@ -97,7 +107,8 @@ def curvature(
         return _diagonal(training, added)
     if kind in ("kernel", "kfac"):
         return _kronecker(training, added, resources, alike=kind == "kernel")
-    if training.probe.weights.size > DENSE_DIM:
+    side = training.probe.weights.size
+    if side > DENSE_DIM or (systems is not None and systems * _WORTH < side):
         return _iterative(kind, training, added, resources)
     return _dense(kind, training, added, resources)
 
@@ -114,7 +125,14 @@ def _diagonal(training: Training, damping: float) -> ProbeCurvature:
         total += found[start : start + _TILE].T @ np.square(
             training.features[start : start + _TILE]
         )
-    inverse = 1.0 / (total / len(found) + damping)
+    scale = total / len(found) + damping
+    if not scale.min() > 0.0:
+        raise InputError(
+            f"the diagonal is singular: {np.count_nonzero(scale <= 0.0):,} of its {scale.size:,} "
+            "directions have no curvature, and --damping is 0",
+            hint="leave --damping out, or give one above 0",
+        )
+    inverse = 1.0 / scale
 
     def quadratic(features: Array, residuals: Array) -> Array:
         squares = np.square(features) @ inverse.T
@@ -282,14 +300,7 @@ def _iterative(
         )
         return solution
 
-    def quadratic(features: Array, residuals: Array) -> Array:  # noqa: ARG001
-        raise ParameterError(
-            f"--target self with --hessian {kind} of {training.probe.weights.size:,} parameters "
-            f"would solve a system for each row; {DENSE_DIM:,} is the most",
-            hint="use --hessian kfac",
-        )
-
-    return ProbeCurvature(solve, quadratic, damping, notes)
+    return ProbeCurvature(solve, None, damping, notes)
 
 
 def _dots(one: Array, other: Array) -> Array:

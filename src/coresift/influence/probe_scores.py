@@ -1,4 +1,4 @@
-"""Influence by a probe: (p - y) W x of each row, W = H^-1 G of the target; no gradient is formed."""
+"""Influence by a probe: (p - y) . W x of each row, W = H^-1 G of the target."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coresift.clustering.points import Points
+from coresift.core.errors import ParameterError
 from coresift.engine.base import Shared
 from coresift.influence.base import Resources
-from coresift.influence.probe import TILE, Probe, in_tiles
+from coresift.influence.curvature import DENSE_DIM
+from coresift.influence.probe import TILE, Codes, Probe, in_tiles
 from coresift.influence.probe_curvature import ProbeCurvature
 from coresift.influence.products import inverse
 from coresift.influence.targets import require
@@ -19,7 +21,7 @@ Array = NDArray[np.float64]
 
 
 class Factors:
-    """Gradients of rows by their factors.
+    """Rows as a probe sees them: their features, and their classes.
 
     Parameters
     ----------
@@ -33,23 +35,22 @@ class Factors:
 
     def __init__(self, probe: Probe, points: Points, codes: NDArray[np.int32]) -> None:
         self.rows = points.rows
-        self._probe = probe
+        self.probe = probe
         self._points = points
         self._codes = codes
 
-    def read(self, start: int, stop: int) -> tuple[NDArray[np.int64], Array, Array]:
-        """Ids, x and p - y of those of consecutive rows that have a class."""
+    def read(self, start: int, stop: int) -> tuple[NDArray[np.int64], Array, Codes]:
+        """Ids, x and classes of those of consecutive rows that have a class."""
         rows, vectors = self._points.read(start, stop)
         some = self._codes[rows] >= 0
-        return rows[some], *self._of(rows[some], vectors[some])
+        return rows[some], self.probe.features(vectors[some]), self._classes(rows[some])
 
-    def take(self, rows: NDArray[np.int64]) -> tuple[Array, Array]:
-        """Return x and p - y of some rows with a class, ascending."""
-        return self._of(rows, self._points.take(rows))
+    def take(self, rows: NDArray[np.int64]) -> tuple[Array, Codes]:
+        """Return x and classes of some rows with a class, ascending."""
+        return self.probe.features(self._points.take(rows)), self._classes(rows)
 
-    def _of(self, rows: NDArray[np.int64], vectors: NDArray[np.float32]) -> tuple[Array, Array]:
-        features = self._probe.features(vectors)
-        return features, self._probe.residuals(features, self._codes[rows].astype(np.int64))
+    def _classes(self, rows: NDArray[np.int64]) -> Codes:
+        return self._codes[rows].astype(np.int64)
 
     def known(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether rows have a class."""
@@ -62,14 +63,14 @@ class ProbeInfluence(Shared):
     Parameters
     ----------
     factors : Factors
-        Gradients of the rows.
+        The rows.
     of : callable
-        Takes x and p - y of some rows; gives their influence, shape (m, targets).
+        Takes x and classes of some rows; gives their influence, shape (m, targets).
     targets : int
         Targets; 1 where their mean is meant.
     """
 
-    def __init__(self, factors: Factors, of: Callable[[Array, Array], Array], targets: int) -> None:
+    def __init__(self, factors: Factors, of: Callable[[Array, Codes], Array], targets: int) -> None:
         self.rows = factors.rows
         self._factors = factors
         self._of = of
@@ -83,8 +84,8 @@ class ProbeInfluence(Shared):
     def read(self, start: int, stop: int) -> Array:
         """Of consecutive rows, shape (stop - start, targets)."""
         found = np.full((stop - start, self._targets), np.nan)
-        rows, features, residuals = self._factors.read(start, stop)
-        found[rows - start] = self._of(features, residuals)
+        rows, features, codes = self._factors.read(start, stop)
+        found[rows - start] = self._of(features, codes)
         return found
 
     def take(self, rows: NDArray[np.int64]) -> Array:
@@ -101,7 +102,7 @@ def on_targets(factors: Factors, matrices: Array, *, cosine: bool = False) -> Pr
     Parameters
     ----------
     factors : Factors
-        Gradients of the rows.
+        The rows.
     matrices : ndarray of float64, shape (targets, classes, width)
         H^-1 G of each.
     cosine : bool
@@ -110,7 +111,10 @@ def on_targets(factors: Factors, matrices: Array, *, cosine: bool = False) -> Pr
     count, classes, width = matrices.shape
     flat = np.ascontiguousarray(matrices).reshape(-1, width)
 
-    def of(features: Array, residuals: Array) -> Array:
+    probe = factors.probe
+
+    def of(features: Array, codes: Codes) -> Array:
+        residuals = probe.residuals(features, codes)
         found = np.empty((len(features), count))
         for start in range(0, len(features), TILE):
             some = slice(start, start + TILE)
@@ -125,24 +129,65 @@ def on_targets(factors: Factors, matrices: Array, *, cosine: bool = False) -> Pr
 
 
 def on_others(factors: Factors, found: ProbeCurvature) -> ProbeInfluence:
-    """Influence on all other rows that were trained on: minus the self-influence g . H^-1 g.
+    """Influence on all other rows: minus the self-influence g . H^-1 g.
 
-    At the optimum the gradients of all rows add up to the penalty's, which is small; so what
-    training on a row does to the loss of the others is about the opposite of what it does to its
-    own. A large self-influence marks rows that are fitted against the others, such as mislabelled
-    ones (Koh and Liang, ICML 2017, section 5.4; Pruthi et al., NeurIPS 2020, section 4.1).
+    At the optimum the gradient of the whole objective is 0, so that of what the other rows alone
+    would minimise, their losses and the penalty, is -g: what training on a row does to it is the
+    opposite of what it does to the row's own loss. A large self-influence marks rows that are
+    fitted against the others, such as mislabelled ones (Koh and Liang, ICML 2017, section 5.4;
+    Pruthi et al., NeurIPS 2020, section 4.1).
+
+    Raises
+    ------
+    ParameterError
+        When each row would need a system solved.
     """
+    alone = _alone(factors, found)
+    return ProbeInfluence(factors, lambda features, codes: -alone(features, codes), 1)
 
-    def of(features: Array, residuals: Array) -> Array:
+
+def left_out(factors: Factors, found: ProbeCurvature, trained: int) -> ProbeInfluence:
+    """Minus the loss that a row would have, had the probe been trained without it.
+
+    It is the row's loss and its self-influence over n, the number trained on, to first order (Koh
+    and Liang, section 2.1, with the row itself as the test point). Where the probe has learned a
+    wrong label by heart, its loss is low, and this is not.
+
+    Raises
+    ------
+    ParameterError
+        When each row would need a system solved.
+    """
+    alone = _alone(factors, found)
+    probe = factors.probe
+
+    def of(features: Array, codes: Codes) -> Array:
+        return -(probe.losses(features, codes)[:, None] + alone(features, codes) / trained)
+
+    return ProbeInfluence(factors, of, 1)
+
+
+def _alone(factors: Factors, found: ProbeCurvature) -> Callable[[Array, Codes], Array]:
+    """Self-influence of rows, shape (m, 1), by their x and classes."""
+    quadratic, probe = found.quadratic, factors.probe
+    if quadratic is None:
+        raise ParameterError(
+            f"the influence of rows on themselves, by a Hessian of more than {DENSE_DIM:,} "
+            "parameters that is not kfac, diagonal or identity, would solve a system for each row",
+            hint="use --hessian kfac",
+        )
+
+    def of(features: Array, codes: Codes) -> Array:
+        residuals = probe.residuals(features, codes)
         parts = [np.empty((0, 1))]
         for start in range(0, len(features), TILE):
             some = slice(start, start + TILE)
             # always as many rows, so that what is beside a row does not show in it
             tiles = [_padded(values[some]) for values in (features, residuals)]
-            parts.append(-found.quadratic(tiles[0], tiles[1])[: len(features[some]), None])
+            parts.append(quadratic(tiles[0], tiles[1])[: len(features[some]), None])
         return np.concatenate(parts)
 
-    return ProbeInfluence(factors, of, 1)
+    return of
 
 
 def _padded(values: Array) -> Array:
