@@ -43,6 +43,8 @@ def here(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     def call(method: str, **options: Any) -> dict[str, Any]:
         calls.append({"method": method, **options})
         paths = options.pop("paths")
+        # this process holds more than one of its own would
+        options["memory"] = None
         return select(method, paths, **json.loads(json.dumps(options))).to_json()
 
     monkeypatch.setattr(entries, "select_apart", call)

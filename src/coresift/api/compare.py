@@ -117,6 +117,7 @@ def compare(
             one.resolve(dump.rows)
         provenance = _provenance(run, dump, entries, clustering, wanted, seeds, repeats, sample)
         provenance.params.update(label=label, metrics=sorted(asked), near=near)
+        run.announce(provenance)
         used = [*run.paths, *dump.options.vectors]
         used += [parent["path"] for parent in provenance.parents.values()]
         target = None if output is None else Target(output, overwrite=overwrite, inputs=used)
@@ -244,6 +245,8 @@ def _measure(
     if label is not None and needs(asked, "--label"):
         panel.labels = classes(run, dump, label, vectors, notes)
     values = panel.measure(asked)
+    # what is said of the first set is meant for a subset that stands alone
+    notes[:] = [note for note in notes if "the subset's" not in note]
     runs = []
     starts = {size: len(chosen) + repeats * place for place, size in enumerate(uniform)}
     for place, (job, cost, subset) in enumerate(zip(jobs, costs, chosen, strict=True)):
