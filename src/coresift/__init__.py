@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from coresift.api.cluster import cluster
     from coresift.api.doctor import doctor
     from coresift.api.evaluate import evaluate
+    from coresift.api.gradients import gradients
     from coresift.api.inspect import inspect
     from coresift.api.plan import plan_cluster, plan_select
     from coresift.api.replay import replay
@@ -30,6 +31,7 @@ __all__ = [
     "cluster",
     "doctor",
     "evaluate",
+    "gradients",
     "inspect",
     "plan_cluster",
     "plan_select",
@@ -41,7 +43,10 @@ __all__ = [
 _MODULES = {
     **{
         name: name
-        for name in ("cluster", "doctor", "evaluate", "inspect", "replay", "select", "weights")
+        for name in (
+            *("cluster", "doctor", "evaluate", "gradients", "inspect", "replay", "select"),
+            "weights",
+        )
     },
     "plan_cluster": "plan",
     "plan_select": "plan",

@@ -22,6 +22,7 @@ _EXTRAS = {
     "gpu": ("faiss", "--device cuda, --kernel faiss"),
     "ray": ("ray", "--engine ray"),
     "remote": ("fsspec", "hf:// and other URIs that Arrow does not read itself"),
+    "torch": ("torch", "coresift gradients of a PyTorch model"),
 }
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "pyarrow", "click", "rich")
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from coresift._version import __version__
 from coresift.api.cluster import cluster
+from coresift.api.gradients import gradients
 from coresift.api.run import CommonOptions
 from coresift.api.select import select
 from coresift.api.weights import weights
@@ -70,7 +71,7 @@ def replay(
     Parameters
     ----------
     result : path
-        A clustering, a selection or weights that coresift wrote.
+        A clustering, a selection, weights or gradients that coresift wrote.
     output : path
         Where to write the new result.
     overwrite : bool
@@ -187,6 +188,23 @@ def _weights_again(
     return result.output
 
 
+def _gradients_again(
+    provenance: Provenance,
+    output: str | os.PathLike[str],
+    overwrite: bool,
+    options: CommonOptions,
+) -> str:
+    result = gradients(
+        provenance.paths,
+        output=output,
+        overwrite=overwrite,
+        **provenance.output,
+        **provenance.params,
+        **options,
+    )
+    return result.output
+
+
 def _require_parent(role: str, parent: dict[str, str]) -> None:
     """Refuse another result that is gone, or is not what it was."""
     path = parent["path"]
@@ -203,6 +221,7 @@ def _require_parent(role: str, parent: dict[str, str]) -> None:
 _Again = Callable[[Provenance, str | os.PathLike[str], bool, CommonOptions], str]
 _COMMANDS: dict[str, _Again] = {
     "cluster": _cluster_again,
+    "gradients": _gradients_again,
     "select": _select_again,
     "weights": _weights_again,
 }

@@ -21,6 +21,7 @@ _COMMANDS = {
     "select": "Choose rows with one of the methods.",
     "evaluate": "How well a subset stands for the whole.",
     "weights": "Carry weights that were learned on a subset to all rows.",
+    "gradients": "Write the gradient of a model's loss for each row.",
     "methods": "The selection methods, their papers and needs.",
     "replay": "Run again from a result's provenance, and compare.",
     "doctor": "What will be used on this machine, and what is missing.",

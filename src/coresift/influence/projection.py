@@ -1,0 +1,86 @@
+"""Random projections that keep inner products: Johnson and Lindenstrauss, with random signs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coresift.core import randomness
+
+# rows of the matrix that are made, multiplied and forgotten together
+_BLOCK = 1024
+# the eight signs that the bits of a byte stand for
+_SIGNS = 2.0 * np.unpackbits(
+    np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little"
+).astype(np.float32) - np.float32(1.0)
+
+
+class Projection:
+    """Multiplies by a matrix of independent random signs over the root of ``dim``.
+
+    Inner products are kept in expectation, with a standard deviation of at most
+    sqrt(2 / dim) |x| |y| (Achlioptas, 2003; TRAK, Park et al., 2023, section 3.3). An element is a
+    function of (seed, parameter, column), so the matrix is never there as a whole: blocks of it
+    are made when they are needed, a multiplication each. Blocks are the same whatever the memory.
+
+    Parameters
+    ----------
+    parameters : int
+        Elements of a gradient.
+    dim : int
+        Elements of its projection.
+    seed : int
+        The run's seed.
+    memory : int
+        Bytes that blocks may take which are kept for the next call.
+    """
+
+    def __init__(self, parameters: int, dim: int, seed: int, memory: int = 0) -> None:
+        self.parameters = parameters
+        self.dim = dim
+        self._seed = seed
+        self._kept: dict[int, NDArray[np.float32]] | None = None
+        if 4 * parameters * dim <= memory:
+            self._kept = {}
+
+    def signs(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Rows of the matrix of signs, float32 of shape (stop - start, dim)."""
+        parameters = np.arange(start, stop, dtype=np.int64)
+        words = [
+            randomness.bits(self._seed, f"projection/{word}", parameters)
+            for word in range(-(-self.dim // 64))
+        ]
+        found = np.stack(words, axis=1).astype("<u8", copy=False).view(np.uint8)
+        return _SIGNS[found].reshape(len(parameters), -1)[:, : self.dim]
+
+    def apply(self, parts: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Project gradients.
+
+        Parameters
+        ----------
+        parts : sequence of ndarray of float32, each of shape (rows, elements)
+            The gradients, in parts that follow one another.
+
+        Returns
+        -------
+        ndarray of float32, shape (rows, dim)
+        """
+        result = np.zeros((len(parts[0]), self.dim), np.float32)
+        first = 0
+        for part in parts:
+            for start in range(0, part.shape[1], _BLOCK):
+                stop = min(start + _BLOCK, part.shape[1])
+                result += part[:, start:stop] @ self._block(first + start, first + stop)
+            first += part.shape[1]
+        result *= np.float32(self.dim**-0.5)
+        return result
+
+    def _block(self, start: int, stop: int) -> NDArray[np.float32]:
+        if self._kept is None:
+            return self.signs(start, stop)
+        found = self._kept.get(start)
+        if found is None:
+            found = self._kept[start] = self.signs(start, stop)
+        return found
