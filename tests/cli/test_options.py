@@ -157,9 +157,9 @@ def test_methods_are_a_list(work: Path) -> None:
     done = coresift("methods", "--json", cwd=work)
     methods = json.loads(done.out)
     assert [method["name"] for method in methods] == [
-        *("balanced", "coreset", "dedup", "facility-location", "herding", "k-center"),
-        *("kernel-thinning", "max-min", "probability-coverage", "prototypes", "random"),
-        *("semantic-compression", "sensitivity", "top-k"),
+        *("balanced", "coreset", "dedup", "facility-location", "herding", "influence"),
+        *("k-center", "kernel-thinning", "max-min", "probability-coverage", "prototypes", "random"),
+        *("semantic-compression", "sensitivity", "stochastic", "top-k"),
     ]
     for method in methods:
         assert method.keys() == {"name", "summary", "paper", "needs", "streaming"}

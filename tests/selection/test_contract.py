@@ -19,6 +19,7 @@ from coresift.engine.base import Engine
 from coresift.io import dump as dump_module
 from coresift.io.dump import InputOptions
 from coresift.selection import base as base_module
+from coresift.selection import ranking as ranking_module
 from coresift.selection import strata as strata_module
 from coresift.selection.registry import METHODS, Method, find
 from tests.data import gaussians, vector_table, write_dump
@@ -79,8 +80,7 @@ def _choose(
     params: dict[str, object] = dict(more or {})
     clustering = None
     wanted: str | int | None = size
-    if "score" in method.needs:
-        params["score"] = "value"
+    params.update(_needed(method, folder))
     if method.size == "none":
         params["target"], wanted = str(size), None
     if "clustering" in method.needs or centroids is not None:
@@ -103,6 +103,19 @@ def _choose(
         threads=threads,
         engine=engine,
     )
+
+
+def _needed(method: Method, folder: Path) -> dict[str, object]:
+    """Options that a method cannot do without."""
+    params: dict[str, object] = {}
+    if "score" in method.needs:
+        params["score"] = "value"
+    if "gradients" in method.needs:
+        params["gradient"] = "embedding"
+    if "target" in method.needs:
+        table = vector_table(gaussians(20, 4, 3, seed=7))
+        params["target"] = write_dump(folder / "target", table)
+    return params
 
 
 def _same(one: Selection, other: Selection) -> bool:
@@ -156,6 +169,11 @@ def test_same_whatever_the_threads_files_groups_and_shards(
         ("top-k", {"score": "value", "per": "label"}),
         ("top-k", {"scores": "{scores}", "on": "id"}),
         ("top-k", {"scores": "{scores}", "on": "id", "per": "label", "lowest": True}),
+        ("top-k", {"score": "value", "draw": "weighted", "threshold": 9}),
+        ("top-k", {"score": "value", "draw": "threshold", "threshold": 9, "per": "label"}),
+        ("stochastic", {"score": "value", "draw": "softmax", "per": "label"}),
+        ("stochastic", {"score": "value", "draw": "softrank", "threshold": 9}),
+        ("stochastic", {"scores": "{scores}", "on": "id", "draw": "softrank", "per": "label"}),
     ],
 )
 def test_options_keep_to_it_too(
@@ -171,6 +189,7 @@ def test_options_keep_to_it_too(
     monkeypatch.setattr(dump_module.Dump, "batch_rows", lambda self, columns: 7)
     monkeypatch.setattr(strata_module, "_SLACK", 10)
     monkeypatch.setattr(smallest_module, "_SLACK", 0)
+    monkeypatch.setattr(ranking_module, "_SAMPLE", 20)
     assert _same(first, choose(name, _dump(tmp_path / "c", groups=ROWS), 60, params))
 
 
@@ -203,7 +222,7 @@ def test_more_than_there_is(method: Method, tmp_path: Path) -> None:
 def test_no_size(method: Method, tmp_path: Path) -> None:
     source = _dump(tmp_path, method=method)
     clustering = write_clustering(tmp_path / "clustering", source, gaussians(9, 4, 9))
-    params = {"score": "value"} if "score" in method.needs else {}
+    params = _needed(method, tmp_path)
     with pytest.raises(ParameterError, match=f"^{method.name} needs a size"):
         choose(method.name, source, None, params, clustering=clustering)
 
@@ -273,6 +292,29 @@ def test_unknown_names() -> None:
         ("top-k", {"scores": "x", "score": "a"}, "--scores and --on go together"),
         ("top-k", {"score": "a", "threshold": "high"}, "--threshold 'high' is not a number"),
         ("top-k", {"score": "a", "lowest": 1}, "--lowest 1 is neither true nor false"),
+        (
+            "top-k",
+            {"score": "a", "coldness": 2},
+            "--coldness is about random draws, and --draw top makes none by it",
+        ),
+        (
+            "prototypes",
+            {"draw": "weighted", "coldness": 0},
+            "--coldness is about random draws, and --draw weighted makes none by it",
+        ),
+        ("top-k", {"score": "a", "draw": "threshold"}, "--draw threshold needs a threshold"),
+        (
+            "prototypes",
+            {"floor": 0.5, "threshold": 1},
+            "--floor is a share of all rows, and --threshold leaves some out",
+        ),
+        ("stochastic", {}, "stochastic needs a score"),
+        (
+            "stochastic",
+            {"score": "a", "draw": "top"},
+            "--draw 'top' is not one of power, softmax, softrank",
+        ),
+        ("stochastic", {"score": "a", "coldness": -1}, "--coldness -1 is less than 0"),
         ("sensitivity", {"exponent": 0}, "--exponent 0 is less than 0.1"),
         ("sensitivity", {"mix": 2}, "--mix 2 is more than 1"),
         (

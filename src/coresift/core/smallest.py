@@ -23,38 +23,43 @@ class Smallest:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._keys: list[NDArray[Any]] = []
-        self._rows: list[NDArray[np.int64]] = []
+        self._parts: list[tuple[NDArray[Any], ...]] = []
         self._held = 0
 
-    def add(self, keys: Keys, rows: NDArray[np.int64]) -> None:
-        """Offer some rows; keys are not NaN."""
-        self._keys.append(keys)
-        self._rows.append(rows)
+    def add(self, keys: Keys, rows: NDArray[np.int64], *carried: NDArray[Any]) -> None:
+        """Offer some rows; keys are not NaN. What is carried stays with its row."""
+        self._parts.append((keys, rows, *carried))
         self._held += len(rows)
         if self._held > 2 * self._size + _SLACK:
             self._compact()
 
-    def _compact(self) -> tuple[Keys, NDArray[np.int64]]:
-        if not self._rows:
+    def _compact(self) -> tuple[NDArray[Any], ...]:
+        if not self._parts:
             return np.empty(0, np.uint64), np.empty(0, np.int64)
-        keys: Keys = np.concatenate(self._keys)
-        rows = np.concatenate(self._rows)
+        parts = tuple(np.concatenate(part) for part in zip(*self._parts, strict=True))
+        keys, rows = parts[:2]
         if len(rows) > self._size:
             bound = np.partition(keys, self._size - 1)[self._size - 1]
             below = np.flatnonzero(keys < bound)
             ties = np.flatnonzero(keys == bound)
             ties = ties[np.argsort(rows[ties])][: self._size - len(below)]
             chosen = np.concatenate([below, ties])
-            keys, rows = keys[chosen], rows[chosen]
-        self._keys, self._rows, self._held = [keys], [rows], len(rows)
-        return keys, rows
+            parts = tuple(part[chosen] for part in parts)
+        self._parts, self._held = [parts], len(parts[1])
+        return parts
 
     def result(self) -> tuple[Keys, NDArray[np.int64]]:
         """Keys and rows, smallest key first."""
-        keys, rows = self._compact()
-        order = np.lexsort((rows, keys))
-        return keys[order], rows[order]
+        parts = self._compact()
+        order = np.lexsort((parts[1], parts[0]))
+        parts = tuple(part[order] for part in parts)
+        self._parts = [parts]
+        return parts[0], parts[1]
+
+    def carried(self) -> tuple[NDArray[Any], ...]:
+        """What was carried, in the order of :meth:`result`."""
+        self.result()
+        return self._parts[0][2:]
 
 
 class SmallestPerGroup:
@@ -69,12 +74,18 @@ class SmallestPerGroup:
     def __init__(self, limits: NDArray[np.int64]) -> None:
         self._limits = limits
         self._capacity = int(limits.sum())
-        self._parts: list[tuple[NDArray[np.int64], Keys, NDArray[np.int64]]] = []
+        self._parts: list[tuple[NDArray[Any], ...]] = []
         self._held = 0
 
-    def add(self, groups: NDArray[np.int64], keys: Keys, rows: NDArray[np.int64]) -> None:
-        """Offer some rows; keys are not NaN."""
-        self._parts.append((groups, keys, rows))
+    def add(
+        self,
+        groups: NDArray[np.int64],
+        keys: Keys,
+        rows: NDArray[np.int64],
+        *carried: NDArray[Any],
+    ) -> None:
+        """Offer some rows; keys are not NaN. What is carried stays with its row."""
+        self._parts.append((groups, keys, rows, *carried))
         self._held += len(rows)
         if self._held > 2 * self._capacity + _SLACK:
             self.result()
@@ -83,13 +94,18 @@ class SmallestPerGroup:
         """Groups, keys and rows: by group, smallest key first."""
         if not self._parts:
             return np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64)
-        groups, keys, rows = (np.concatenate(part) for part in zip(*self._parts, strict=True))
-        order = np.lexsort((rows, keys, groups))
-        groups, keys, rows = groups[order], keys[order], rows[order]
-        kept = ranks(groups) < self._limits[groups]
-        self._parts = [(groups[kept], keys[kept], rows[kept])]
-        self._held = int(np.count_nonzero(kept))
-        return self._parts[0]
+        parts = [np.concatenate(part) for part in zip(*self._parts, strict=True)]
+        order = np.lexsort((parts[2], parts[1], parts[0]))
+        groups = parts[0][order]
+        order = order[ranks(groups) < self._limits[groups]]
+        self._parts = [tuple(part[order] for part in parts)]
+        self._held = len(order)
+        return self._parts[0][0], self._parts[0][1], self._parts[0][2]
+
+    def carried(self) -> tuple[NDArray[Any], ...]:
+        """What was carried, in the order of :meth:`result`."""
+        self.result()
+        return self._parts[0][3:] if self._parts else ()
 
 
 def ranks(groups: NDArray[np.int64]) -> NDArray[np.int64]:

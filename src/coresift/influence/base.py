@@ -7,9 +7,21 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from coresift.core.memory import Budget
+from coresift.core.progress import Progress
+from coresift.engine.base import Engine
+from coresift.io.store import Scratch
+
+# of a block of gradients in float64
+_BLOCK_BYTES = 16 << 20
+_FEWEST, _MOST = 64, 4096
+
 
 class Gradients(Protocol):
-    """A gradient of the loss for each row of a dump, read when it is needed."""
+    """A gradient of the loss for each row of a dump, read when it is needed.
+
+    A row that is left out of the data has NaN for a gradient.
+    """
 
     rows: int
 
@@ -27,7 +39,8 @@ class Gradients(Protocol):
 class Influence(Protocol):
     """The influence of each row on each target: g_row . H^-1 . g_target.
 
-    Positive where training on the row lowers the loss of the target.
+    Positive where training on the row lowers the loss of the target; NaN of a row that is left
+    out of the data.
     """
 
     rows: int
@@ -41,3 +54,32 @@ class Influence(Protocol):
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Of some rows, ascending, shape (len(rows), targets)."""
+
+
+class Resources(Protocol):
+    """What a run lends to the work on gradients."""
+
+    @property
+    def engine(self) -> Engine:
+        """Where to run."""
+
+    @property
+    def budget(self) -> Budget:
+        """What may be held."""
+
+    @property
+    def scratch(self) -> Scratch:
+        """Where to put what does not fit."""
+
+    @property
+    def progress(self) -> Progress:
+        """Where to report."""
+
+
+def blocks(rows: int, dim: int, first: int = 0) -> list[tuple[int, int]]:
+    """Blocks of rows that products are made on, ``(start, stop)``.
+
+    They depend on the dimensions alone: another batch, file or worker gives no other rounding.
+    """
+    step = max(_FEWEST, min(_MOST, _BLOCK_BYTES // (8 * dim)))
+    return [(start, min(start + step, rows)) for start in range(first, rows, step)]

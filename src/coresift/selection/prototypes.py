@@ -7,8 +7,10 @@ hard ones where data is plenty and the easy ones where it is scarce.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -16,60 +18,54 @@ from numpy.typing import NDArray
 
 from coresift.clustering.saved import Assignments, SavedClustering
 from coresift.core.errors import ParameterError
+from coresift.core.progress import Stage
 from coresift.core.selection import Selection
 from coresift.core.size import Size
-from coresift.core.smallest import Smallest, SmallestPerGroup
 from coresift.io.store import RowStore
 from coresift.selection.base import Context, Data
 from coresift.selection.columns import Block, plain
 from coresift.selection.joins import plural
 from coresift.selection.params.prototypes import PrototypesParams
+from coresift.selection.scored import draw, require_size
+from coresift.selection.stream import ScoreBlock, Scored
+
+Result = TypeVar("Result")
 
 
 def select(data: Data, size: Size | None, params: PrototypesParams, context: Context) -> Selection:
-    """Choose the rows farthest from their centroid, or nearest to it.
+    """Choose the rows farthest from their centroid, or nearest to it, or draw them by that.
 
-    ``score`` is the distance to the centroid, ``rank`` its order, ``weight`` 1. With ``floor``
-    f each cluster (or value of ``by``) first keeps, as its best rows, a share f of what it would
-    keep if all were cut alike, rounded down.
+    ``score`` is the distance to the centroid; what ``rank`` and ``weight`` mean is said in
+    :mod:`coresift.selection.scored`. With ``floor`` f each cluster (or value of ``by``) first
+    keeps, as its best rows, a share f of what it would keep if all were cut alike, rounded down.
     """
     clustering = context.clustering
     if clustering is None:
         raise ParameterError(
             "prototypes needs a clustering", hint="run `coresift cluster`, give --clusters DIR"
         )
-    if size is None:
-        raise ParameterError("prototypes needs a size", hint="give -n 5000 or -n 10%")
-    n = size.resolve(clustering.rows)
+    require_size(size, params, "prototypes")
+    n = clustering.rows if size is None else size.resolve(clustering.rows)
     groups = _Groups(data, clustering, params.by, context)
     kept = _floors(groups.count, n, clustering.rows, params.floor)
-    sign = 1.0 if params.order == "easy" else -1.0
-    best, floor = Smallest(n), SmallestPerGroup(kept)
-    with context.progress.stage("choose", clustering.rows) as stage:
+
+    def blocks(progress: Stage) -> Iterator[ScoreBlock]:
         for part in clustering.assignments():
-            key = part.distance.astype(np.float64) * sign
-            best.add(key, part.row)
-            of_floor = groups.of(part)
-            some = np.flatnonzero(kept[of_floor] > 0)
-            floor.add(of_floor[some], key[some], part.row[some])
-            stage.advance(len(part.row))
-    _, certain_keys, certain = floor.result()
-    keys, rows = best.result()
-    others = np.flatnonzero(~np.isin(rows, certain))[: n - len(certain)]
-    rows = np.concatenate([certain, rows[others]])
-    distance = np.abs(np.concatenate([certain_keys, keys[others]]).astype(np.float64))
-    rank = np.empty(n, np.int32)
-    rank[np.lexsort((rows, sign * distance))] = np.arange(n, dtype=np.int32)
-    order = np.argsort(rows)
-    return Selection(
-        rows[order],
-        np.ones(n),
-        clustering.rows,
-        score=distance[order],
-        cluster=_clusters_of(clustering, rows[order]),
-        rank=rank[order],
-        resolved={"groups": len(kept), "kept_by_floor": len(certain)},
-        notes=tuple(_notes(kept, params)),
+            yield ScoreBlock(part.row, part.distance.astype(np.float64), groups.of(part))
+            progress.advance(len(part.row))
+
+    def over(task: Callable[[Iterator[ScoreBlock]], Result], stage: str) -> Iterator[Result]:
+        with context.progress.stage(stage, clustering.rows) as progress:
+            yield task(blocks(progress))
+
+    easy = params.order == "easy"
+    scored = Scored(data, "the distance to the centroid", over, easy, len(kept))
+    drawn = draw(scored, size, params, context, least=kept)
+    return replace(
+        drawn,
+        cluster=_clusters_of(clustering, drawn.rows),
+        resolved={"groups": len(kept), **drawn.resolved},
+        notes=(*drawn.notes, *_notes(kept, params)),
     )
 
 

@@ -14,6 +14,7 @@ from coresift.selection.params.coreset import CoresetParams
 from coresift.selection.params.dedup import DedupParams
 from coresift.selection.params.facility_location import FacilityLocationParams
 from coresift.selection.params.herding import HerdingParams
+from coresift.selection.params.influence import InfluenceParams
 from coresift.selection.params.k_center import KCenterParams
 from coresift.selection.params.kernel_thinning import KernelThinningParams
 from coresift.selection.params.max_min import MaxMinParams
@@ -22,6 +23,7 @@ from coresift.selection.params.prototypes import PrototypesParams
 from coresift.selection.params.random import RandomParams
 from coresift.selection.params.semantic_compression import SemanticCompressionParams
 from coresift.selection.params.sensitivity import SensitivityParams
+from coresift.selection.params.stochastic import StochasticParams
 from coresift.selection.params.top_k import TopKParams
 
 if TYPE_CHECKING:
@@ -41,7 +43,8 @@ class Method:
     paper : str
         Where it comes from; empty when it needs no reference.
     needs : tuple of str
-        What the user must bring: ``clustering``, ``score``, ``probabilities`` (as the vectors).
+        What the user must bring: ``clustering``, ``score``, ``probabilities`` (as the vectors),
+        ``gradients`` and a ``target``.
     streaming : bool
         Whether it works at any number of rows within the memory budget.
     params : type
@@ -165,6 +168,25 @@ METHODS: dict[str, Method] = {
             random=False,
         ),
         Method(
+            name="influence",
+            summary="Influence: the rows that training on helps a target most, or harms it, by "
+            "their gradients and its.",
+            paper="Koh and Liang, Understanding Black-box Predictions via Influence Functions, "
+            "ICML 2017; Pruthi et al., Estimating Training Data Influence by Tracing Gradient "
+            "Descent, NeurIPS 2020; Xia et al., LESS: Selecting Influential Data for Targeted "
+            "Instruction Tuning, ICML 2024; Martens and Grosse, Optimizing Neural Networks with "
+            "Kronecker-factored Approximate Curvature, ICML 2015",
+            needs=("gradients", "target"),
+            streaming=True,
+            params=InfluenceParams,
+            loader="coresift.selection.influence:select",
+            adds=("row", "weight", "score", "rank"),
+            size="optional",
+            takes=("clustering",),
+            # but for --draw and --hessian-rows
+            random=False,
+        ),
+        Method(
             name="k-center",
             summary="Greedy k-center: again and again the row farthest from those chosen, so that "
             "no row is far from all of them.",
@@ -227,8 +249,9 @@ METHODS: dict[str, Method] = {
             streaming=True,
             params=PrototypesParams,
             loader="coresift.selection.prototypes:select",
-            reads=("assignments",) * 2,
+            reads=("assignments",) * 3,
             adds=("row", "weight", "score", "cluster", "rank"),
+            size="optional",
             random=False,
         ),
         Method(
@@ -268,8 +291,22 @@ METHODS: dict[str, Method] = {
             adds=("row", "weight", "score", "cluster"),
         ),
         Method(
+            name="stochastic",
+            summary="Stochastic batch acquisition: rows at random, the more likely the higher they "
+            "score or rank.",
+            paper="Kirsch et al., Stochastic Batch Acquisition: A Simple Baseline for Deep Active "
+            "Learning, TMLR 2023",
+            needs=("score",),
+            streaming=True,
+            params=StochasticParams,
+            loader="coresift.selection.stochastic:select",
+            reads=("vectors", "columns"),
+            adds=("row", "weight", "score", "rank"),
+            size="optional",
+        ),
+        Method(
             name="top-k",
-            summary="The rows of highest or lowest score, over all or per group.",
+            summary="The rows of highest or lowest score, over all or per group, or drawn by it.",
             paper="",
             needs=("score",),
             streaming=True,

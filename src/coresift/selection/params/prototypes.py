@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from coresift.core.errors import ParameterError
-from coresift.selection.option import Params, option
+from coresift.selection.option import option
+from coresift.selection.params.draw import DrawParams
 
 
 @dataclass(frozen=True)
-class PrototypesParams(Params):
+class PrototypesParams(DrawParams):
     """Options of ``prototypes``."""
 
     order: str = option(
@@ -32,8 +33,13 @@ class PrototypesParams(Params):
     )
 
     def check(self) -> None:
-        """Refuse groups without a floor."""
+        """Refuse groups without a floor, and a floor that is not of all rows."""
         super().check()
+        if self.floor > 0.0 and self.threshold is not None:
+            raise ParameterError(
+                "--floor is a share of all rows, and --threshold leaves some out",
+                hint="give one of them",
+            )
         if self.by is not None and self.floor == 0.0:
             raise ParameterError(
                 "--by says what --floor is for, and there is none", hint="add --floor 0.5"

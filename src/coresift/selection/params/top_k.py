@@ -3,48 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from coresift.core.errors import ParameterError
-from coresift.selection.option import Params, option
+from coresift.selection.params.score import ScoreParams
 
 
 @dataclass(frozen=True)
-class TopKParams(Params):
+class TopKParams(ScoreParams):
     """Options of ``top-k``."""
 
-    score: str | None = option(
-        "A column, or an expression of columns such as 'quality - 0.1 * perplexity'; of the "
-        "file given to --scores when there is one, where it defaults to the column 'score', or "
-        "the only number beside the id.",
-        metavar="EXPR",
-    )
-    lowest: bool = option("Prefer the lowest scores.", kind="flag", default=False)
-    threshold: float | None = option(
-        "Keep rows with at least this score (with --lowest: at most); -n may then be left out.",
-        kind="number",
-    )
-    per: str | None = option(
-        "Choose within each value of this column, null too: -n is then per group, and a group "
-        "with fewer rows gives all of them.",
-        metavar="COLUMN",
-    )
-    scores: str | None = option(
-        "A file or directory that holds the scores, joined by --on; each row to choose from "
-        "must have exactly one.",
-        kind="path",
-        metavar="FILE",
-    )
-    on: str | None = option(
-        "The column, of the dump and of --scores, that tells which score is whose.",
-        metavar="COLUMN",
-    )
-
-    def check(self) -> None:
-        """Refuse a missing score, and a join with one of its halves missing."""
-        super().check()
-        if self.score is None and self.scores is None:
-            raise ParameterError(
-                "top-k needs a score", hint="give --score EXPR, or --scores FILE --on COLUMN"
-            )
-        if (self.scores is None) != (self.on is None):
-            raise ParameterError("--scores and --on go together", hint="give both or neither")
+    method: ClassVar[str] = "top-k"

@@ -1,0 +1,222 @@
+"""The influence of a dump's rows on a target, made from what the user gave.
+
+This is where sources meet: whatever holds gradients (:class:`Gradients`), and whatever gives
+influence by another way (:class:`Influence`), is opened here, and methods see only the influence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coresift.core import randomness
+from coresift.core.errors import InputError
+from coresift.influence import curvature as curvatures
+from coresift.influence import kfac
+from coresift.influence.base import Gradients, Influence
+from coresift.influence.columns import Columns
+from coresift.influence.curvature import Curvature
+from coresift.influence.products import Dense, Products, Term
+from coresift.influence.targets import layer_targets, preconditioned
+from coresift.selection.base import Context, Data
+from coresift.selection.joins import plural
+from coresift.selection.params.gradients import GradientParams
+
+Resolved = dict[str, float | int | str]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An influence, and what is known of it.
+
+    Attributes
+    ----------
+    influence : Influence
+        Of the rows on the targets.
+    kept : callable
+        Tells which rows match and have a gradient, bool of shape (rows,), so far as they were
+        read.
+    resolved : dict
+        What was set by itself: the damping.
+    notes : list of str
+        What was left out or sampled.
+    """
+
+    influence: Influence
+    kept: Callable[[], NDArray[np.bool_]]
+    resolved: Resolved = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def open_influence(
+    data: Data, params: GradientParams, context: Context, *, lazily: bool = False
+) -> Opened:
+    """Make the influence that the options describe.
+
+    Parameters
+    ----------
+    data : Data
+        The rows.
+    params : GradientParams
+        Gradients, target and curvature.
+    context : Context
+        The run's resources.
+    lazily : bool
+        Read the rows' gradients only as they are taken (and those that the Hessian needs), not
+        all at once. ``Influence.take`` then refuses a row without a gradient when it meets it, or
+        gives NaN where such rows are dropped.
+
+    Raises
+    ------
+    InputError
+        When a column is not there or has another width, at the first row without a gradient
+        unless such rows are dropped, and when the Hessian is singular.
+    """
+    opening = _Opening(data, params, context, lazily)
+    terms: list[Term] = []
+    for number, rate in enumerate(params.rates):
+        if params.gradient is None:
+            terms.append(opening.layer(rate))
+        else:
+            terms.append(opening.dense(params.gradient[number], rate))
+    for columns in opening.pools:
+        if not lazily:
+            columns.require_some()
+    return Opened(Products(terms), opening.kept, opening.resolved(), opening.notes())
+
+
+class _Opening:
+    """The steps of :func:`open_influence`, and what they leave to be told."""
+
+    def __init__(self, data: Data, params: GradientParams, context: Context, lazily: bool) -> None:
+        self._data, self._params, self._context = data, params, context
+        self._lazily = lazily
+        self._each = params.how != "mean" and len(params.target or ()) == 1
+        self._cosine = params.similarity == "cosine"
+        self._curvatures: list[Curvature | kfac.Kronecker] = []
+        self._left_out = 0
+        self.pools: list[Columns] = []
+
+    def dense(self, name: str, rate: float) -> Term:
+        """A checkpoint whose gradients stand in a column."""
+        pool = self._pool(name)
+        tasks = self._tasks(name, pool.dim)
+        self._read(pool)
+        found = self._curvature(pool)
+        self._curvatures.append(found)
+        targets = preconditioned(
+            tasks, found.solve, self._context, each=self._each, cosine=self._cosine
+        )
+        return Dense(pool, rate * targets, cosine=self._cosine)
+
+    def layer(self, rate: float) -> Term:
+        """A layer whose inputs and output gradients stand in two columns."""
+        params = self._params
+        into, out = self._pool(params.layer_inputs or ""), self._pool(params.layer_outputs or "")
+        if params.shape is not None and params.shape != (out.dim, into.dim):
+            raise InputError(
+                f"--layer {params.layer}: the columns {out.name!r} and {into.name!r} make a layer "
+                f"of {out.dim}x{into.dim}"
+            )
+        tasks = list(
+            zip(self._tasks(into.name, into.dim), self._tasks(out.name, out.dim), strict=True)
+        )
+        self._read(into)
+        self._read(out)
+        found = kfac.from_layer(into, out, params.added, self._context, self._sample())
+        self._curvatures.append(found)
+        targets = layer_targets(
+            tasks, found.solve, self._context, each=self._each, cosine=self._cosine
+        )
+        return kfac.Layer(into, out, rate * targets, cosine=self._cosine)
+
+    def _pool(self, name: str) -> Columns:
+        found = self._data.gradients(name, self._context)
+        self.pools.append(found)
+        return found
+
+    def _read(self, pool: Columns) -> None:
+        if not self._lazily or (
+            self._params.hessian != "identity" and self._params.hessian_rows is None
+        ):
+            pool.fetch()
+
+    def _tasks(self, name: str, dim: int) -> list[Gradients]:
+        """Gradients of the target in a column, one for each task."""
+        found: list[Gradients] = []
+        for path in self._params.target or ():
+            task = self._data.target(path, name, self._context)
+            if task.dim != dim:
+                raise InputError(
+                    f"--target {path}: gradients of {task.dim:,} elements in {name!r}, expected "
+                    f"{dim:,} as in the rows to choose from",
+                    hint="take both from the same model, by the same projection",
+                )
+            task.fetch()
+            task.require_some()
+            self._left_out += task.dropped
+            found.append(task)
+        return found
+
+    def _curvature(self, pool: Gradients) -> Curvature:
+        params, context = self._params, self._context
+        if params.hessian == "identity":
+            return curvatures.identity()
+        if params.hessian == "diagonal":
+            return curvatures.diagonal(pool, params.added, context, self._sample())
+        if params.hessian == "fisher":
+            return curvatures.fisher(pool, params.added, context, self._sample())
+        shape = params.shape
+        if shape is None or shape[0] * shape[1] != pool.dim:
+            raise InputError(
+                f"--layer {params.layer}: the gradients have {pool.dim:,} elements",
+                hint="OUT times IN must be that many",
+            )
+        return kfac.from_gradients(pool, shape, params.added, context, self._sample())
+
+    def _sample(self) -> NDArray[np.int64] | None:
+        """Rows that the Hessian is estimated from, ascending; None for all."""
+        wanted = self._params.hessian_rows
+        if wanted is None or wanted >= self._data.rows:
+            return None
+        rows = np.arange(self._data.rows)
+        keys = randomness.bits(self._context.seed, "hessian rows", rows)
+        return np.sort(np.argsort(keys, kind="stable")[: int(wanted)])
+
+    def kept(self) -> NDArray[np.bool_]:
+        """Rows that every column has a gradient of."""
+        found = self.pools[0].kept
+        for pool in self.pools[1:]:
+            found = found & pool.kept
+        return found
+
+    def resolved(self) -> Resolved:
+        """The dampings, and how targets are taken together."""
+        names = (
+            [""]
+            if len(self._curvatures) == 1
+            else [f" {number}" for number in range(1, len(self._curvatures) + 1)]
+        )
+        if self._params.hessian == "identity":
+            return {"aggregate": self._params.how}
+        dampings = {
+            f"damping{name}": found.damping
+            for name, found in zip(names, self._curvatures, strict=True)
+        }
+        return {"aggregate": self._params.how, **dampings}
+
+    def notes(self) -> list[str]:
+        """What was left out or sampled."""
+        notes = []
+        wanted = self._params.hessian_rows
+        if wanted is not None and wanted < self._data.rows and self._params.hessian != "identity":
+            notes.append(f"the Hessian was estimated from {int(wanted):,} rows")
+        if self._left_out:
+            notes.append(f"{plural(self._left_out, 'target row')} without a gradient left out")
+        for found in self._curvatures:
+            if isinstance(found, Curvature):
+                notes.extend(found.notes)
+        return notes
