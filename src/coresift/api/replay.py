@@ -23,6 +23,7 @@ from coresift.core.errors import InputError, MismatchError
 from coresift.core.size import Size
 from coresift.io.dump import open_dump
 from coresift.io.provenance import Provenance, read_provenance
+from coresift.selection.sources import digest_of, parts_of
 
 
 @dataclass(frozen=True)
@@ -208,12 +209,10 @@ def _gradients_again(
 def _require_parent(role: str, parent: dict[str, str]) -> None:
     """Refuse another result that is gone, or is not what it was."""
     path = parent["path"]
-    if "://" not in path and not Path(path).exists():
-        raise MismatchError(f"the {role} {path} is gone", hint="put it back there")
-    if role == "clustering":
-        digest = SavedClustering.open(path).digest
-    else:
-        digest = open_dump([path]).fingerprint.digest
+    for part in parts_of(path):
+        if "://" not in part and not Path(part).exists():
+            raise MismatchError(f"the {role} {part} is gone", hint="put it back there")
+    digest = SavedClustering.open(path).digest if role == "clustering" else digest_of(path)
     if digest != parent["digest"]:
         raise MismatchError(f"the {role} {path} has changed since", hint="put it back as it was")
 

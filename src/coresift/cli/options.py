@@ -232,7 +232,7 @@ def declared(option: Option, *, required: bool = False) -> Any:
     return click.option(
         *names,
         type=float if plain_number else str,
-        multiple=option.kind in ("texts", "paths"),
+        multiple=option.kind in ("texts", "sources", "paths"),
         default=option.default,
         show_default=option.default is not None,
         required=required,

@@ -108,7 +108,7 @@ class StoredGradients(Shared):
         """Identity of the content: shape, and evenly spaced rows, since there is no footer."""
         digest = hashlib.sha256(f"{self.rows} {self._dim} {self.dtype}".encode())
         probes = np.unique(np.linspace(0, max(0, self.rows - 1), _PROBES).astype(np.int64))
-        digest.update(self._raw(probes[: self.rows]).tobytes())
+        digest.update(self.raw(probes[: self.rows]).tobytes())
         return digest.hexdigest()[:32]
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
@@ -123,18 +123,20 @@ class StoredGradients(Shared):
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Of some rows, ascending, float32 of shape (len(rows), dim); see :meth:`read`."""
-        values = self._raw(rows)
-        if self.factor is not None:
-            values *= self.factor.take(rows)
+        values = self.raw(rows)
         self._require_finite(values, rows)
         return values
 
-    def _raw(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    def raw(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """As :meth:`take`, whether or not the numbers are finite."""
         values = np.empty((len(rows), self._dim), np.float32)
         for index, piece in enumerate(self.pieces):
             low, high = np.searchsorted(rows, self._starts[index : index + 2])
             if low < high:
                 self._fill(values[low:high], piece, rows[low:high] - self._starts[index])
+        if self.factor is not None:
+            with np.errstate(invalid="ignore", over="ignore"):
+                values *= self.factor.raw(rows)
         return values
 
     def _fill(self, values: NDArray[np.float32], piece: Piece, rows: NDArray[np.int64]) -> None:
