@@ -133,10 +133,13 @@ def gradients(
     """
     if proj_dim < 0:
         raise ParameterError(f"--proj-dim {proj_dim} is not at least 0")
+    if common.get("engine") == "ray":
+        raise ParameterError(
+            "coresift gradients runs on one machine", hint="leave out --engine ray"
+        )
     # a GPU is the model's matter, and faiss need not be there for it
     device = str(common.pop("device", None) or "auto")
     with Run(paths, common) as run:
-        run.require_one_machine("coresift gradients")
         dump = run.open()
         given = _inputs(dump, inputs)
         held = output_columns(

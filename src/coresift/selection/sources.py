@@ -22,6 +22,7 @@ from coresift.influence.stores.source import Stored, Within
 from coresift.io.dump import Dump, InputOptions, Shard, open_dump
 from coresift.io.provenance import Provenance, stored_provenance
 from coresift.io.vectors import matching_rows
+from coresift.selection.joins import plural
 
 _TABLES = (".parquet", ".pq", ".arrow", ".feather", ".ipc")
 # what gradients must have in common to be multiplied, beside their length
@@ -84,6 +85,11 @@ class Opening:
         """
         dump = self.dump
         if not is_path(name, dump.schema):
+            if name not in dump.schema.names and not any(mark in name for mark in "*?["):
+                raise InputError(
+                    f"gradients in {name!r}: neither a column of {dump.source} nor a path",
+                    hint=f"the columns are {', '.join(dump.schema.names[:12])}",
+                )
             options = replace(dump.options, embedding=name, metric="l2")
             return Columns(replace(dump, options=options), self.resources)
         if _is_dump(name):
@@ -131,8 +137,8 @@ class Opening:
         paths = parts_of(path)
         if len(paths) != len(names):
             raise ParameterError(
-                f"--target {path} names {len(paths)} stores and --gradient is given {len(names)} "
-                "times",
+                f"--target {path} names {plural(len(paths), 'store')}, expected {len(names)}, one "
+                "for each --gradient",
                 hint="give a target's gradients at each checkpoint, in the same order, separated "
                 "by commas",
             )
