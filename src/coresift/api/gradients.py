@@ -246,7 +246,7 @@ class _Work:
         self._gate = threading.Semaphore(max(1, min(run.engine.workers, left // needed)))
         self._projection = None
         if 0 < proj_dim < model.parameters:
-            self._projection = Projection(model.parameters, proj_dim, run.seed, memory=left // 8)
+            self._projection = Projection(proj_dim, run.seed)
         self.dim = model.parameters if self._projection is None else proj_dim
         self.row_bytes = self._kind.itemsize * self.dim
 
