@@ -1,4 +1,4 @@
-"""The README's commands work as they stand, in their order."""
+"""The commands of the README and of the page on gradients work as they stand, in their order."""
 
 from __future__ import annotations
 
@@ -8,11 +8,22 @@ import subprocess
 import sys
 from pathlib import Path
 
-README = Path(__file__).parent.parent / "README.md"
+import pytest
+
+ROOT = Path(__file__).parent.parent
 
 
 def test_readme_commands_run(tmp_path: Path) -> None:
-    blocks = re.findall(r"```(\w+)\n(.*?)```", README.read_text(), re.DOTALL)
+    assert len(commands_run("README.md", tmp_path)) >= 12
+
+
+def test_the_commands_on_gradients_run(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    assert len(commands_run("docs/gradients.md", tmp_path)) >= 6
+
+
+def commands_run(page: str, tmp_path: Path) -> list[str]:
+    blocks = re.findall(r"```(\w+)\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     scripts = str(Path(sys.executable).parent)
     environment = {**os.environ, "PATH": scripts + os.pathsep + os.environ["PATH"]}
     ran = []
@@ -36,4 +47,4 @@ def test_readme_commands_run(tmp_path: Path) -> None:
             assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
             assert done.stderr == "", f"{line}\n{done.stderr}"
             ran.append(line)
-    assert len(ran) >= 12
+    return ran
