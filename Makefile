@@ -13,6 +13,7 @@ demo: $(READY)
 
 test: lint
 	$(BIN)/python tools/cli_reference.py --check
+	$(BIN)/python tools/method_pictures.py --check
 	$(BIN)/pytest -q -n 2 --dist loadgroup
 
 lint: $(READY)
@@ -23,6 +24,8 @@ lint: $(READY)
 
 docs: $(READY)
 	$(BIN)/python tools/cli_reference.py
+	$(BIN)/python tools/method_pictures.py
+	$(BIN)/mkdocs build
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

@@ -7,6 +7,7 @@ from benchmarks import (
     coresets,
     dedup,
     facility_location,
+    influence,
     k_center,
     kernel_thinning,
     longtail,
@@ -40,6 +41,7 @@ for module in (
     kernel_thinning,
     scale,
     k_center,
+    influence,
     ray_engine,
     weak_scaling,
 ):

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import math
+import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from coresift.api.weights import weights as coresift_weights
+from coresift.clustering.distances import Workspace
+from coresift.core.progress import Silent
+from coresift.engine.serial import SerialEngine
+from coresift.io.dump import open_dump
+from coresift.io.scan import Scan
 from tests.cli.command import coresift
 from tests.data import digits, vector_table, write_dump
 from tests.weighted import carried, write_learned
@@ -75,3 +85,51 @@ def test_weights_learned_on_a_coreset_help_a_probe(tmp_path: Path) -> None:
         return float(model.score(x[test], truth[test]))
 
     assert accuracy(weight) > accuracy(None) + 0.04
+
+
+def test_a_small_budget_makes_small_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scores of a tile, the largest thing beside the rows, take no more than a block."""
+    images, _ = digits()
+    write_dump(tmp_path / "emb", vector_table(images))
+    write_learned(tmp_path / "learned.parquet", list(range(1700)), [1.0] * 1700)
+    taken: list[int] = []
+    take = Workspace.take
+
+    def watched(self: Workspace, name: str, shape: tuple[int, ...], *kind: Any) -> NDArray[Any]:
+        if name == "scores":
+            taken.append(4 * math.prod(shape))
+        return take(self, name, shape, *kind)
+
+    monkeypatch.setattr(Workspace, "take", watched)
+    coresift_weights(
+        tmp_path / "emb",
+        subset=tmp_path / "learned.parquet",
+        weights="weight",
+        by="kernel",
+        output=tmp_path / "out.parquet",
+        memory="1GB",
+        threads=16,
+    )
+    assert 3 << 20 < max(taken) <= 4 << 20
+
+
+def test_a_block_is_held_once(tmp_path: Path) -> None:
+    """Not beside the batches that it was put together from."""
+    # decoded into memory that is traced
+    vectors = np.ones((40_000, 64), np.float16)
+    dump = open_dump([write_dump(tmp_path / "emb", vector_table(vectors))])
+    dump.rows_at_a_time, dump.run_bytes = 2000, 1 << 22
+    held: list[int] = []
+
+    def task(_: NDArray[np.int64], block: NDArray[np.float32]) -> None:
+        held.append(tracemalloc.get_traced_memory()[0] - before - block.nbytes)
+
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in Scan(dump, SerialEngine(), Silent()).map(task, "look"):
+            pass
+    finally:
+        tracemalloc.stop()
+    assert len(held) == 3
+    assert max(held) < 2 << 20

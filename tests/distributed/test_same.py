@@ -15,6 +15,7 @@ from coresift.distributed.engine import RayEngine
 from coresift.distributed.scratch import RemoteScratch
 from coresift.io import dump as dump_module
 from coresift.io import subset, writer
+from coresift.selection import ranking
 from coresift.selection.registry import METHODS, Method
 from tests.data import digits_dump, vector_table, write_dump
 from tests.selection.test_contract import _choose, _same
@@ -37,6 +38,42 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_method(method: Method, tmp_path: Path, engine: RayEngine) -> None:
     here = _choose(method, tmp_path / "a", files=3)
     there = _choose(method, tmp_path / "b", files=3, engine=engine)
+    assert _same(here, there)
+
+
+@pytest.mark.usefixtures("small_shards")
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"draw": "weighted"},
+        {"draw": "softrank", "per": "label"},
+        {"draw": "softmax", "threshold": 9},
+    ],
+    ids=str,
+)
+def test_drawing_rules(
+    more: dict[str, object], tmp_path: Path, engine: RayEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranking, "_SAMPLE", 30)
+    here = _choose(METHODS["top-k"], tmp_path / "a", files=3, more=more)
+    there = _choose(METHODS["top-k"], tmp_path / "b", files=3, more=more, engine=engine)
+    assert _same(here, there)
+
+
+@pytest.mark.usefixtures("small_shards")
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"hessian": "fisher", "aggregate": "max"},
+        {"hessian": "kfac", "layer": "2x2", "aggregate": "round-robin", "similarity": "cosine"},
+        {"hessian": "diagonal", "hessian_rows": 200, "draw": "softmax"},
+    ],
+    ids=str,
+)
+def test_influence(params: dict[str, object], tmp_path: Path, engine: RayEngine) -> None:
+    method = METHODS["influence"]
+    here = _choose(method, tmp_path / "a", files=3, more=params)
+    there = _choose(method, tmp_path / "b", files=3, more=params, engine=engine)
     assert _same(here, there)
 
 
@@ -94,6 +131,25 @@ def test_weights(by: str, tmp_path: Path, cluster: Any) -> None:
             output=tmp_path / place,
             **params,
         )
+    assert (tmp_path / "here.parquet").read_bytes() == (tmp_path / "there.parquet").read_bytes()
+
+
+@pytest.mark.parametrize("where", [None, "label < 7"])
+def test_gradients_of_a_store(where: str | None, tmp_path: Path, cluster: Any) -> None:
+    dump = digits_dump(tmp_path / "dump", files=3, row_group_size=100)
+    generator = np.random.default_rng(0)
+    for name, rows in (("pool.npy", 1797), ("target.npy", 20)):
+        np.save(tmp_path / name, generator.normal(size=(rows, 30)).astype(np.float16))
+    for place, options in (("here.parquet", {}), ("there.parquet", on(cluster))):
+        params = {
+            "gradient": str(tmp_path / "pool.npy"),
+            "target": str(tmp_path / "target.npy"),
+            "hessian": "fisher",
+        }
+        coresift.select(
+            "influence", dump, size=100, params=params, output=tmp_path / place, where=where,
+            **options,
+        )  # fmt: skip
     assert (tmp_path / "here.parquet").read_bytes() == (tmp_path / "there.parquet").read_bytes()
 
 

@@ -90,7 +90,7 @@ COMMANDS = {
     ),
     "sensitivity": (
         ["select", "sensitivity", "emb", "-n", "9", "--clusters", "clusters"],
-        ["assignments"] * 5 + ["write"],
+        ["assignments"] * 6 + ["write"],
     ),
     "dedup": (
         ["select", "dedup", "emb", "--threshold", "0.9", "--clusters", "clusters"],

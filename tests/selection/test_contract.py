@@ -200,6 +200,25 @@ def test_seed(method: Method, tmp_path: Path) -> None:
     assert _same(first, _choose(method, tmp_path / "c", seed=2)) is not method.random
 
 
+@pytest.mark.parametrize(
+    "method", [m for m in METHODS.values() if not m.random], ids=lambda m: m.name
+)
+def test_choices_that_make_a_method_random(method: Method, tmp_path: Path) -> None:
+    for option in method.params.options():
+        for choice in option.choices:
+            more: dict[str, object] = {option.name: choice}
+            if choice == "threshold" and "threshold" in method.params.__dataclass_fields__:
+                more["threshold"] = 0
+            folder = tmp_path / option.name / choice
+            centroids = gaussians(9, 4, 9) if choice == "cluster" else None
+            seeds = (
+                _choose(method, folder / str(seed), seed=seed, more=more, centroids=centroids)
+                for seed in (1, 2)
+            )
+            expected = choice in method.random_with.get(option.name, ())
+            assert _same(*seeds) is not expected, (option.name, choice)
+
+
 @every_method
 def test_share(method: Method, tmp_path: Path) -> None:
     assert len(_choose(method, tmp_path / "a", "10%").rows) == 70

@@ -77,6 +77,19 @@ def test_given_rows_must_be_rows_of_the_dump(method: Method, tmp_path: Path) -> 
         _choose(method, tmp_path, more=more)
 
 
+@extending
+def test_given_rows_must_leave_some(method: Method, tmp_path: Path) -> None:
+    path = tmp_path / "held.parquet"
+    pq.write_table(pa.table({"row": np.arange(ROWS)}), path)
+    for size in (1, "10%"):
+        with pytest.raises(InputError) as caught:
+            _choose(method, tmp_path / str(size), size, more={"given": str(path)})
+        assert caught.value.message == (
+            f"--given {path} holds all 700 rows, and leaves none to choose from"
+        )
+        assert caught.value.hint == "give a selection of some of them"
+
+
 @every_method
 def test_one_row(method: Method, tmp_path: Path) -> None:
     assert sound(_choose(method, tmp_path, 1), 1)

@@ -29,7 +29,7 @@ from coresift.io import dump as dump_module
 from coresift.io.dump import InputOptions, open_dump
 from coresift.io.store import Scratch
 from coresift.io.vectors import ingest
-from coresift.selection import coreset as coreset_module
+from coresift.selection import line as line_module
 from coresift.selection.base import Context
 from coresift.selection.coreset import _drawn
 from coresift.selection.drawing import MassBlock
@@ -54,7 +54,7 @@ TIMES = np.array([1.0, 3.0, 1.0, 2.0, 1.0, 4.0])
 
 @pytest.fixture
 def six(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(coreset_module, "_STRATA", 1)
+    monkeypatch.setattr(line_module, "_PARTS", 1)
     write_dump(tmp_path / "dump", vector_table(POINTS, times=TIMES), files=2)
     write_clustering(tmp_path / "clusters", tmp_path / "dump", CENTROIDS, group_rows=2)
     return tmp_path
@@ -163,7 +163,7 @@ def _lines(folder: Path, vectors: NDArray[np.float32], k: int, power: int, n: in
 def test_costs_are_unbiased(
     tmp_path: Path, power: int, draws: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(coreset_module, "_STRATA", 1)
+    monkeypatch.setattr(line_module, "_PARTS", 1)
     vectors = digits()[0][:300]
     generator = np.random.default_rng(0)
     at: list[NDArray[Any]] = [vectors[:5], vectors[50:70], generator.normal(size=(3, 64))]

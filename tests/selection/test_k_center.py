@@ -6,6 +6,7 @@ import itertools
 import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,10 @@ from coresift.api.select import select
 from coresift.core.errors import InputError, MismatchError, ParameterError
 from coresift.core.memory import Budget, current_rss
 from coresift.core.selection import Selection
+from coresift.io import vectors as vectors_module
 from coresift.io.dump import InputOptions
+from coresift.io.vectors import Vectors
+from coresift.selection import base as base_module
 from coresift.selection import farthest as farthest_module
 from tests.data import digits, digits_dump, gaussians, vector_table, write_dump
 from tests.selection.choosing import choose
@@ -222,3 +226,32 @@ def test_memory_and_scratch_leave_no_trace(tmp_path: Path) -> None:
     tight = choose("k-center", dump, 60, memory=current_rss() + (8 << 20))
     assert tight.rows.tolist() == expected.rows.tolist()
     assert tight.weight.tolist() == expected.weight.tolist()
+
+
+@pytest.mark.parametrize(
+    ("method", "outliers"), [("k-center", 0.0), ("k-center", 0.1), ("probability-coverage", 0.0)]
+)
+def test_room_is_left_for_all_that_follows(
+    method: str, outliers: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is asked for after the vectors were read was kept free when they were."""
+    left_free: list[int] = []
+    asked_for: list[int] = []
+
+    def ingest(*given: Any, reserve: int) -> Vectors:
+        left_free.append(reserve)
+        asked_for.clear()
+        return vectors_module.ingest(*given, reserve=reserve)
+
+    monkeypatch.setattr(base_module, "ingest", ingest)
+    monkeypatch.setattr(Budget, "require", lambda _, needed, __: asked_for.append(needed))
+    vectors = np.abs(gaussians(3000, 20, 5))
+    vectors /= vectors.sum(axis=1, keepdims=True)
+    source = write_dump(tmp_path / "emb", vector_table(vectors))
+    pq.write_table(pa.table({"row": np.arange(70)}), tmp_path / "held.parquet")
+    params: dict[str, object] = {"given": str(tmp_path / "held.parquet")}
+    if outliers:
+        params["outliers"] = outliers
+    choose(method, source, 50, params)
+    assert len(asked_for) == 2
+    assert left_free[0] >= sum(asked_for) + farthest_module.ROW_BYTES * 3000

@@ -104,7 +104,7 @@ def plan_select(
             )
         held = output_columns(
             dump,
-            found.adds,
+            found.added(clustered=clustering is not None),
             columns=columns,
             drop_embedding=drop_embedding,
             ids_only=ids_only,

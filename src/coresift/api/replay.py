@@ -153,6 +153,9 @@ def _select_again(
         raise MismatchError(
             f"the clustering {parent['path']} is gone", hint="replay it first, to the same place"
         )
+    for role, other in provenance.parents.items():
+        if role != "clustering":
+            _require_parent(role, other)
     result = select(
         provenance.method,
         provenance.paths,

@@ -153,7 +153,7 @@ def select(
             "ids_only": ids_only,
             "prefix": prefix,
         }
-        held = output_columns(dump, found.adds, **shape)
+        held = output_columns(dump, found.added(clustered=clustering is not None), **shape)
         parents = _parents(found, options, clustering, dump.schema)
         others = [path for parent in parents.values() for path in parts_of(parent["path"])]
         used = [*run.paths, *dump.options.vectors, *others]

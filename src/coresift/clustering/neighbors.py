@@ -20,7 +20,7 @@ _GROUPS = 16
 
 
 def neighbors(
-    block: NDArray[np.float32], centers: Centers, count: int
+    block: NDArray[np.float32], centers: Centers, count: int, room: int = _SCORE_BYTES
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """Nearest points of each row.
 
@@ -32,6 +32,8 @@ def neighbors(
         The points; in all directions, since bounds in a few rule out too little here.
     count : int
         How many to find, at most ``centers.k``.
+    room : int
+        Bytes that scores may take, where that is less than is fastest.
 
     Returns
     -------
@@ -42,7 +44,7 @@ def neighbors(
     """
     labels = np.empty((len(block), count), np.int32)
     squared = np.empty((len(block), count))
-    step = max(32, _SCORE_BYTES // (4 * centers.k))
+    step = max(32, min(room, _SCORE_BYTES) // (4 * centers.k))
     for start in range(0, len(block), step):
         part = slice(start, start + step)
         rows = block[part]

@@ -33,6 +33,11 @@ class Smallest:
         if self._held > 2 * self._size + _SLACK:
             self._compact()
 
+    def merge(self, other: Smallest) -> None:
+        """Offer the rows of another."""
+        if other._parts:
+            self.add(*other._compact())
+
     def _compact(self) -> tuple[NDArray[Any], ...]:
         if not self._parts:
             return np.empty(0, np.uint64), np.empty(0, np.int64)
@@ -57,8 +62,7 @@ class Smallest:
         return parts[0], parts[1]
 
     def carried(self) -> tuple[NDArray[Any], ...]:
-        """What was carried, in the order of :meth:`result`."""
-        self.result()
+        """What was carried, in the order of :meth:`result`, which must have been asked for."""
         return self._parts[0][2:]
 
 
@@ -90,6 +94,11 @@ class SmallestPerGroup:
         if self._held > 2 * self._capacity + _SLACK:
             self.result()
 
+    def merge(self, other: SmallestPerGroup) -> None:
+        """Offer the rows of another."""
+        if other._parts:
+            self.add(*other.result(), *other._parts[0][3:])
+
     def result(self) -> tuple[NDArray[np.int64], Keys, NDArray[np.int64]]:
         """Groups, keys and rows: by group, smallest key first."""
         if not self._parts:
@@ -103,8 +112,7 @@ class SmallestPerGroup:
         return self._parts[0][0], self._parts[0][1], self._parts[0][2]
 
     def carried(self) -> tuple[NDArray[Any], ...]:
-        """What was carried, in the order of :meth:`result`."""
-        self.result()
+        """What was carried, in the order of :meth:`result`, which must have been asked for."""
         return self._parts[0][3:] if self._parts else ()
 
 

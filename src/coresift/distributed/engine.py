@@ -72,7 +72,12 @@ class RayEngine:
         self._ray = connect(address)
         self._driver = LocalEngine(threads)
         self._options = (memory, folder)
-        self._gpus = gpus_per_worker
+        self._worker = self._ray.remote(
+            num_gpus=gpus_per_worker,
+            scheduling_strategy="SPREAD",
+            max_restarts=0,
+            concurrency_groups={"rows": 4},
+        )(_methods(self._ray))
         self._retries = retries
         self._threads = self._sizes(threads, cpus_per_worker)
         self._actors: list[Any] = []
@@ -191,13 +196,7 @@ class RayEngine:
     def _started(self, index: int, *, again: bool = False) -> Any:
         """A new worker; one in the place of a lost one takes no processor of its own."""
         memory, folder = self._options
-        actor = self._ray.remote(
-            num_cpus=0 if again else self._threads[index],
-            num_gpus=self._gpus,
-            scheduling_strategy="SPREAD",
-            max_restarts=0,
-            concurrency_groups={"rows": 4},
-        )(_methods(self._ray))
+        actor = self._worker.options(num_cpus=0 if again else self._threads[index])
         return actor.remote(index, self._threads[index], memory, self._sharing, folder)
 
     def _introduce(self) -> None:
@@ -219,14 +218,21 @@ class RayEngine:
         self._ray.get([actor.meet.remote(self._actors) for actor in self._actors])
 
     def _every(self, what: str, *arguments: object) -> list[Any]:
-        return [self._one(index, what, *arguments) for index in range(self.parts)]
+        asked = [self._ask(worker, what, *arguments) for worker in range(self.parts)]
+        return [
+            self._one(worker, what, *arguments, asked=answer) for worker, answer in enumerate(asked)
+        ]
 
-    def _one(self, worker: int, what: str, *arguments: object) -> Any:
+    def _ask(self, worker: int, what: str, *arguments: object) -> Any:
+        return getattr(self._actors[worker], what).remote(*arguments)
+
+    def _one(self, worker: int, what: str, *arguments: object, asked: Any = None) -> Any:
         for _ in range(ATTEMPTS):
             try:
-                return self._ray.get(getattr(self._actors[worker], what).remote(*arguments))
+                return self._ray.get(asked or self._ask(worker, what, *arguments))
             except self._ray.exceptions.RayActorError:
                 self.recover({worker})
+                asked = None
         raise self.given_up(worker)
 
     def given_up(self, worker: int) -> ResourceError:

@@ -124,7 +124,7 @@ def factored(matrix: Array, what: str) -> Callable[[Array], Array]:
     # SciPy brings its own BLAS, of which the engine does not know
     with threadpool_limits(1, user_api="blas"):
         try:
-            factor = cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
+            factor = cho_factor(matrix.T, lower=True, overwrite_a=True, check_finite=False)
         except LinAlgError:
             raise _singular(what, "some of its") from None
     pivots = np.square(np.diagonal(factor[0]))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from coresift.core.errors import InputError
 from coresift.influence.base import Gradients, Resources, blocks
 
 Array = NDArray[np.float64]
@@ -64,6 +65,8 @@ def second_moment(
 
     Raises
     ------
+    InputError
+        When none of the rows has a gradient.
     ResourceError
         When the matrix does not fit.
     """
@@ -102,7 +105,8 @@ def second_moment(
     for one, other in tiles:
         if one != other:
             moment[other, one] = moment[one, other].T
-    moment /= max(count, 1)
+    _require_some(count)
+    moment /= count
     return moment, count
 
 
@@ -146,4 +150,13 @@ def summed(
             totals = parts if not totals else [a + b for a, b in zip(totals, parts, strict=True)]
             count += some
             progress.advance(stop - start)
+    _require_some(count)
     return totals, count
+
+
+def _require_some(count: int) -> None:
+    if count == 0:
+        raise InputError(
+            "none of the rows that the Hessian is estimated from has a gradient",
+            hint="raise --hessian-rows, or leave it out",
+        )

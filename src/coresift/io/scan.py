@@ -153,9 +153,10 @@ class Scan:
             dropped += lost
             held.append(rows)
             size += rows[1].nbytes
+            del rows
             if size >= self.block_bytes:
                 yield dropped, _together(held)
-                held, size, dropped = [], 0, 0
+                size = dropped = 0
         if held:
             yield dropped, _together(held)
 
@@ -175,6 +176,10 @@ class Scan:
 
 
 def _together(parts: list[Rows]) -> Rows:
-    if len(parts) == 1:
-        return parts[0]
-    return np.concatenate([ids for ids, _ in parts]), np.concatenate([block for _, block in parts])
+    """Take the parts, and join them."""
+    ids, blocks = zip(*parts, strict=True)
+    # so that they are not held beside what they become
+    parts.clear()
+    if len(ids) == 1:
+        return ids[0], blocks[0]
+    return np.concatenate(ids), np.concatenate(blocks)

@@ -21,10 +21,12 @@ from coresift.planning.calibration import (
     touch_seconds,
     write_rows,
 )
+from coresift.planning.influence import plan_influence
 from coresift.planning.pairs import plan_pairs
 from coresift.planning.plan import Held, Plan, Stage
 from coresift.selection.base import Context
 from coresift.selection.params.dedup import DedupParams
+from coresift.selection.params.gradients import GradientParams
 from coresift.selection.registry import Method
 
 _SAMPLE = 8192
@@ -77,6 +79,11 @@ def plan_select(
             stages.append(Stage("score", 1.0, file_bytes(dump, others), spent))
         elif read == "assignments" and context.clustering is not None:
             stages.append(_assignments(context.clustering))
+        elif read == "gradients" and isinstance(params, GradientParams):
+            more, memory = plan_influence(dump, params, context)
+            stages += more
+            vectors = Held(memory, ROW_BYTES, base, context.budget.total)
+            scratch = 0 if vectors.resident(rows) else memory
         elif read == "pairs" and isinstance(params, DedupParams):
             memory = 4 * rows * dump.embedding.dim
             disk = disk_seconds(context.scratch.folder, memory)

@@ -207,7 +207,7 @@ class Data:
         Raises
         ------
         InputError
-            When it has no row ids, or names a row that is no candidate.
+            When it has no row ids, names a row that is no candidate, or names all of them.
         MismatchError
             When it was selected from another dump.
         """
@@ -218,7 +218,14 @@ class Data:
             file.provenance.require_input(
                 self._dump, path, "--given needs rows that were selected from this dump"
             )
-        return np.sort(file.ids(kept, self.rows, self._dump.source))
+        rows = np.sort(file.ids(kept, self.rows, self._dump.source))
+        count = self.rows if kept is None else int(np.count_nonzero(kept))
+        if len(rows) == count:
+            raise InputError(
+                f"--given {path} holds all {count:,} rows, and leaves none to choose from",
+                hint="give a selection of some of them",
+            )
+        return rows
 
     def vectors(
         self,

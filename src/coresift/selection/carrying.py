@@ -103,9 +103,9 @@ def carry(
             notes.insert(0, f"{plural(outside, 'row')} in no cluster, and without a weight")
     elif params.by == "kernel":
         centers = Centers.prepare(vectors, engine=context.engine)
-        width = params.bandwidth or _spacing(centers, context)
+        width = params.bandwidth or _spacing(centers, scan.block_bytes, context)
         resolved.update(bandwidth=width, neighbors=few)
-        _pass(scan, carried, _kernel(learned, centers, few, width))
+        _pass(scan, carried, _kernel(learned, centers, few, width, scan.block_bytes))
     else:
         _pass(scan, carried, _nearest(learned, vectors, scan.block_bytes))
     if scan.dropped:
@@ -157,7 +157,7 @@ def _nearest(learned: Learned, vectors: NDArray[np.float32], block_bytes: int) -
     return rule
 
 
-def _kernel(learned: Learned, centers: Centers, count: int, width: float) -> Rule:
+def _kernel(learned: Learned, centers: Centers, count: int, width: float, block_bytes: int) -> Rule:
     """The mean of Nadaraya (1964) and Watson (1964) over the nearest rows of the subset.
 
     w(x) = sum_k w_k exp(-d_k^2 / (2 h^2)) / sum_k exp(-d_k^2 / (2 h^2)), d_k the distance to the
@@ -167,7 +167,7 @@ def _kernel(learned: Learned, centers: Centers, count: int, width: float) -> Rul
     """
 
     def rule(_: NDArray[np.int64], block: NDArray[np.float32]) -> NDArray[np.float64]:
-        labels, squared = neighbors(block, centers, count)
+        labels, squared = neighbors(block, centers, count, block_bytes)
         found = learned.weight[labels]
         with np.errstate(over="ignore", under="ignore"):
             share = np.exp(-0.5 * ((squared - squared[:, :1]) / width) / width)
@@ -179,13 +179,13 @@ def _kernel(learned: Learned, centers: Centers, count: int, width: float) -> Rul
     return rule
 
 
-def _spacing(centers: Centers, context: Context) -> float:
+def _spacing(centers: Centers, block_bytes: int, context: Context) -> float:
     """Median distance of a row of the subset to the nearest other one that is not its equal."""
 
     def task(start: int) -> NDArray[np.float64]:
         # the nearest of all is the row itself, or an equal one
         block = centers.points[start : start + _SPACING_ROWS]
-        return neighbors(block, centers, min(2, centers.k))[1][:, -1]
+        return neighbors(block, centers, min(2, centers.k), block_bytes)[1][:, -1]
 
     squared = np.concatenate(list(context.engine.map(task, range(0, centers.k, _SPACING_ROWS))))
     apart = squared[squared > 0.0]

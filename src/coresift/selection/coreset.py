@@ -25,11 +25,12 @@ from coresift.core.size import Size
 from coresift.io.vectors import Vectors
 from coresift.selection import k_center
 from coresift.selection.base import Context, Data
-from coresift.selection.drawing import MassBlock, Masses, draw_distinct, draw_replacing
+from coresift.selection.drawing import MassBlock, draw_distinct, draw_replacing
 from coresift.selection.feldman_langberg import Sensitivity
 from coresift.selection.groups import Groups
 from coresift.selection.intervals import cut
 from coresift.selection.lightweight import Lightweight
+from coresift.selection.line import shuffled
 from coresift.selection.numbers import RowNumbers
 from coresift.selection.params.coreset import CoresetParams
 from coresift.selection.params.k_center import KCenterParams
@@ -39,8 +40,6 @@ from coresift.selection.rough import RoughSolution
 _ROW_BYTES = 24
 # of a row on a line: its value, its place in the order, and sums up to it
 _LINE_BYTES = 96
-# a line is cut into, where its strata are fewer
-_STRATA = 1 << 20
 
 _Resolved = dict[str, float | int | str]
 
@@ -143,32 +142,14 @@ def _drawn(
         if len(drawn.rows) < n:
             notes = (f"{n:,} draws gave {len(drawn.rows):,} distinct rows",)
     else:
-        if line.strata > _STRATA:
-            context.budget.require(8 * line.strata, f"{line.strata:,} rings of clusters")
-        masses, strata = _shuffled(line, context.seed)
+        purpose = "select coreset"
+        masses, strata = shuffled(line.masses, line.strata, context.seed, purpose, context.budget)
         drawn = draw_distinct(masses, n, generator, strata)
     weight = drawn.weight
     if weights is not None:
         weight = weight * weights.gather(drawn.rows)
     resolved: _Resolved = {"certain_rows": drawn.certain, **line.resolved()}
     return Selection(drawn.rows, weight, rows, resolved=resolved, notes=notes)
-
-
-def _shuffled(line: _Drawable, seed: int) -> tuple[Masses, int]:
-    """Rows of a stratum dealt out to parts of it at random, as far as memory allows.
-
-    Along a line the rows that are drawn together are those that lie a step apart. In the order of
-    the dump they would be the same few sets for all seeds.
-    """
-    parts = max(1, _STRATA // line.strata)
-
-    def masses() -> Iterator[MassBlock]:
-        for block in line.masses():
-            assert block.stratum is not None
-            part = randomness.bits(seed, "select coreset", block.rows) % np.uint64(parts)
-            yield replace(block, stratum=block.stratum * parts + part.astype(np.int64))
-
-    return masses, line.strata * parts
 
 
 def _on_a_line(points: Vectors, n: int, weights: RowNumbers | None, context: Context) -> Selection:

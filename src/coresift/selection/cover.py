@@ -10,14 +10,34 @@ from coresift.core.selection import Selection
 from coresift.io.vectors import Vectors
 from coresift.selection.base import Context
 from coresift.selection.farthest import ROW_BYTES as FARTHEST_ROW_BYTES
-from coresift.selection.farthest import Farthest, Weigh
+from coresift.selection.farthest import Farthest, Weigh, pool_bytes
 
 # of a row: what is kept, and its number and distance while candidates are found
-ROW_BYTES = FARTHEST_ROW_BYTES + 16
+_ROW_BYTES = FARTHEST_ROW_BYTES + 16
 # rows among which one is drawn, of each row that may be left out
 _CANDIDATES = 2
 # of the chosen vectors, while room is made to compare all rows with more of them
 _CHOSEN_COPIES = 6
+
+
+def working_bytes(rows: int, dim: int, chosen: int, outliers: int = 0) -> int:
+    """What :func:`cover` takes beside the vectors of all rows.
+
+    Parameters
+    ----------
+    rows, dim : int
+        All rows, and their dimensions.
+    chosen : int
+        Rows to choose, and those that are given.
+    outliers : int
+        Rows that may be left uncovered.
+    """
+    pool = pool_bytes(rows, dim, _CANDIDATES * outliers)
+    return _ROW_BYTES * rows + _chosen_bytes(dim, chosen) + pool
+
+
+def _chosen_bytes(dim: int, chosen: int) -> int:
+    return _CHOSEN_COPIES * 4 * dim * chosen
 
 
 def cover(
@@ -51,9 +71,7 @@ def cover(
     """
     free = points.count - len(given)
     count = max(1, min(_CANDIDATES * outliers, free - n + 1))
-    context.budget.require(
-        _CHOSEN_COPIES * 4 * points.dim * (n + len(given)), f"{n:,} rows to choose"
-    )
+    context.budget.require(_chosen_bytes(points.dim, n + len(given)), f"{n:,} rows to choose")
     state = Farthest.within(points, context, count)
     held = points.take(given)
     first = len(start)

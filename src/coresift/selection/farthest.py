@@ -113,7 +113,7 @@ class Farthest:
         self._clear()
         sample = points.take(sample_rows(points, _SAMPLE, 0, "projection"))
         self._projection = Projection(sample.mean(axis=0, dtype=np.float64).astype(np.float32))
-        self._size = _pool_rows(points, least_pool)
+        self._size = _pool_rows(points.count, points.dim, least_pool)
         self._least = least_pool
         self._pool: _Pool | None = None
         self._added: list[NDArray[np.float32]] = []
@@ -130,8 +130,10 @@ class Farthest:
         ResourceError
             When a pool does not fit.
         """
-        size = _pool_rows(points, least_pool)
-        context.budget.require(8 * size * points.dim, f"a pool of {size:,} rows")
+        size = _pool_rows(points.count, points.dim, least_pool)
+        context.budget.require(
+            pool_bytes(points.count, points.dim, least_pool), f"a pool of {size:,} rows"
+        )
         held = ROW_BYTES * points.rows < context.budget.left() // 4
         return cls(points, context.engine, least_pool, context.scratch, held=held)
 
@@ -349,5 +351,10 @@ def _bring_closer(
     return found, labels
 
 
-def _pool_rows(points: Points, least: int) -> int:
-    return min(points.count, max(_LEAST_POOL, _POOL_BYTES // (4 * points.dim), 2 * least))
+def pool_bytes(rows: int, dim: int, least: int = 1) -> int:
+    """What a pool of the farthest of some rows takes."""
+    return 8 * _pool_rows(rows, dim, least) * dim
+
+
+def _pool_rows(rows: int, dim: int, least: int) -> int:
+    return min(rows, max(_LEAST_POOL, _POOL_BYTES // (4 * dim), 2 * least))

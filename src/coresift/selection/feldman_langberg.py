@@ -13,11 +13,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from coresift.selection.drawing import MassBlock
-from coresift.selection.levels import quarters
+from coresift.selection.line import RINGS, ring_of
 from coresift.selection.rough import RoughSolution
-
-# quarters of powers of two from 1/16 to 16 times the mean cost of the cluster
-_RINGS, _FIRST = 32, -16
 
 
 class Sensitivity:
@@ -40,7 +37,7 @@ class Sensitivity:
     def __init__(self, rough: RoughSolution) -> None:
         self._rough = rough
         weight, cost = rough.clusters
-        self.strata = rough.k * _RINGS
+        self.strata = rough.k * RINGS
         total = float(cost.sum())
         alpha = 16.0 * (math.log(rough.k) + 2.0)
         self._slope = alpha * float(weight.sum()) / total if total else 0.0
@@ -55,6 +52,5 @@ class Sensitivity:
         """Masses of all rows, in order."""
         for part in self._rough.costs("draw"):
             bound = self._slope * part.cost + self._fixed[part.cluster]
-            ring = np.clip(quarters(self._rough.relative(part)) - _FIRST, 0, _RINGS - 1)
-            stratum = part.cluster.astype(np.int64) * _RINGS + ring
+            stratum = ring_of(part.cluster, self._rough.relative(part))
             yield MassBlock(part.row, part.weight * bound, part.cluster, stratum)

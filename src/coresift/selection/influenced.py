@@ -97,6 +97,7 @@ class _Opening:
         self._cosine = params.similarity == "cosine"
         self._curvatures: list[Curvature | kfac.Kronecker] = []
         self._left_out = 0
+        self._sampled = False
         self._sources = data.gradients(context)
         self.pools: list[Source] = []
 
@@ -126,7 +127,7 @@ class _Opening:
         )
         self._read(into)
         self._read(out)
-        found = kfac.from_layer(into, out, params.added, self._context, self._sample())
+        found = kfac.from_layer(into, out, params.added, self._context, self._sample(into))
         self._curvatures.append(found)
         targets = layer_targets(
             tasks, found.solve, self._context, each=self._each, cosine=self._cosine
@@ -161,30 +162,32 @@ class _Opening:
             found.append(task)
         return found
 
-    def _curvature(self, pool: Gradients) -> Curvature:
+    def _curvature(self, pool: Source) -> Curvature:
         params, context = self._params, self._context
         if params.hessian == "identity":
             return curvatures.identity()
         if params.hessian == "diagonal":
-            return curvatures.diagonal(pool, params.added, context, self._sample())
+            return curvatures.diagonal(pool, params.added, context, self._sample(pool))
         if params.hessian == "fisher":
-            return curvatures.fisher(pool, params.added, context, self._sample())
+            return curvatures.fisher(pool, params.added, context, self._sample(pool))
         shape = params.shape
         if shape is None or shape[0] * shape[1] != pool.dim:
             raise InputError(
                 f"--layer {params.layer}: the gradients have {pool.dim:,} elements",
                 hint="OUT times IN must be that many",
             )
-        return kfac.from_gradients(pool, shape, params.added, context, self._sample())
+        return kfac.from_gradients(pool, shape, params.added, context, self._sample(pool))
 
-    def _sample(self) -> NDArray[np.int64] | None:
+    def _sample(self, pool: Source) -> NDArray[np.int64] | None:
         """Rows that the Hessian is estimated from, ascending; None for all."""
         wanted = self._params.hessian_rows
-        if wanted is None or wanted >= self._data.rows:
+        # lazily, it is not known yet which rows have a gradient
+        rows = np.arange(pool.rows) if self._lazily else np.flatnonzero(pool.kept)
+        if wanted is None or wanted >= len(rows):
             return None
-        rows = np.arange(self._data.rows)
+        self._sampled = True
         keys = randomness.bits(self._context.seed, "hessian rows", rows)
-        return np.sort(np.argsort(keys, kind="stable")[: int(wanted)])
+        return np.sort(rows[np.argsort(keys, kind="stable")[: int(wanted)]])
 
     def kept(self) -> NDArray[np.bool_]:
         """Rows that every column has a gradient of."""
@@ -211,9 +214,12 @@ class _Opening:
     def notes(self) -> list[str]:
         """What was left out or sampled."""
         notes = []
-        wanted = self._params.hessian_rows
-        if wanted is not None and wanted < self._data.rows and self._params.hessian != "identity":
-            notes.append(f"the Hessian was estimated from {int(wanted):,} rows")
+        if self._sampled:
+            wanted = int(self._params.hessian_rows or 0)
+            notes.append(f"the Hessian was estimated from {wanted:,} rows")
+        dropped = max((pool.dropped for pool in self.pools), default=0)
+        if dropped:
+            notes.append(f"{plural(dropped, 'row')} without a gradient left out")
         if self._left_out:
             notes.append(f"{plural(self._left_out, 'target row')} without a gradient left out")
         for found in self._curvatures:

@@ -18,7 +18,7 @@ from coresift.core.errors import ParameterError
 from coresift.core.selection import Selection
 from coresift.core.size import Size
 from coresift.selection.base import Context, Data
-from coresift.selection.cover import ROW_BYTES, cover
+from coresift.selection.cover import cover, working_bytes
 from coresift.selection.farthest import Weigh
 from coresift.selection.params.k_center import KCenterParams
 
@@ -38,7 +38,10 @@ def select(
     """
     if size is None:
         raise ParameterError("k-center needs a size", hint="give -n 5000 or -n 10%")
-    points = data.points(context, reserve=ROW_BYTES * data.rows)
+    # more than there is, told before the dump is read
+    most = size.resolve(data.rows) + len(data.given(params.given, None))
+    outliers = int(params.outliers * data.rows)
+    points = data.points(context, working_bytes(data.rows, data.dim, most, outliers))
     given = data.given(params.given, points.kept)
     n = size.resolve(points.count - len(given))
     start = np.empty(0, np.int64)

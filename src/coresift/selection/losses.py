@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from coresift.clustering.saved import SavedClustering
 from coresift.core import randomness
-from coresift.core.errors import InputError, MismatchError, ParameterError
+from coresift.core.errors import InputError, MismatchError
 from coresift.io.provenance import find_provenance
 from coresift.selection.base import Context, Data
 from coresift.selection.joins import Lookup, SideFile, plural
@@ -177,18 +177,13 @@ def of_rows(data: Data, text: str, context: Context) -> RowNumbers:
 
 def hoelder_constant(
     clustering: SavedClustering, losses: NDArray[np.float64], exponent: float, seed: int
-) -> float:
+) -> float | None:
     """Estimate lambda from the losses of the clusters' representatives.
 
     The assumption is that losses differ by at most lambda times distance^z. Each cluster is
     compared with the one of nearest centroid, and the 0.9 quantile of |difference of loss| /
     distance^z is taken: the maximum would hang on two centroids that nearly coincide. Beyond
-    4,096 clusters, as many are compared, drawn at random.
-
-    Raises
-    ------
-    ParameterError
-        When no two clusters lie apart.
+    4,096 clusters, as many are compared, drawn at random. None when no two lie apart.
     """
     occupied = np.flatnonzero(clustering.size > 0)
     centroids = clustering.centroids[occupied].astype(np.float64)
@@ -208,9 +203,4 @@ def hoelder_constant(
         valid = (apart > 0.0) & (nearest != own)
         ratios.append(np.abs(known[own] - known[nearest])[valid] / apart[valid])
     found = np.concatenate(ratios)
-    if len(found) == 0:
-        raise ParameterError(
-            "--lambda auto compares clusters, and no two lie apart",
-            hint="give a number, or cluster with a larger -k",
-        )
-    return float(np.quantile(found, _QUANTILE))
+    return float(np.quantile(found, _QUANTILE)) if len(found) else None

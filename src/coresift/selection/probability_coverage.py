@@ -35,7 +35,7 @@ from coresift.core.smallest import Keys, SmallestPerGroup, ranks
 from coresift.io.vectors import Vectors
 from coresift.selection.base import Context, Data
 from coresift.selection.columns import Block, Column
-from coresift.selection.cover import ROW_BYTES, cover
+from coresift.selection.cover import cover, working_bytes
 from coresift.selection.params.probability_coverage import ProbabilityCoverageParams
 from coresift.selection.strata import count_strata
 
@@ -62,7 +62,9 @@ def select(
             hint="leave --metric out",
         )
     label = None if params.label is None else data.column(params.label, "--label")
-    points = data.points(context, reserve=ROW_BYTES * data.rows)
+    # more than there is, told before the dump is read
+    most = size.resolve(data.rows) + len(data.given(params.given, None))
+    points = data.points(context, working_bytes(data.rows, data.dim, most))
     given = data.given(params.given, points.kept)
     n = size.resolve(points.count - len(given))
     shots = 0 if len(given) else int(params.shots)

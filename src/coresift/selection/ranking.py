@@ -93,8 +93,9 @@ def _sample(over: Pass, rule: Rule) -> ScoreBlock:
 
     sample = Smallest(_SAMPLE)
     for found in over(task, "rank"):
-        sample.add(*found.result(), *found.carried())
-    return ScoreBlock(sample.result()[1], *sample.carried())
+        sample.merge(found)
+    _, rows = sample.result()
+    return ScoreBlock(rows, *sample.carried())
 
 
 def _find(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, cast
 
 from coresift.core.errors import ParameterError
@@ -12,6 +12,7 @@ from coresift.selection.option import Params
 from coresift.selection.params.balanced import BalancedParams
 from coresift.selection.params.coreset import CoresetParams
 from coresift.selection.params.dedup import DedupParams
+from coresift.selection.params.draw import RANDOM
 from coresift.selection.params.facility_location import FacilityLocationParams
 from coresift.selection.params.herding import HerdingParams
 from coresift.selection.params.influence import InfluenceParams
@@ -53,14 +54,18 @@ class Method:
         ``module:function`` of its ``select(data, size, params, context)``.
     adds : tuple of str
         Columns it adds to the input's.
+    adds_with_clusters : tuple of str
+        Those it adds besides where it is given a clustering that it could do without.
     size : {"required", "optional", "none"}
         Whether it takes ``-n``.
     takes : tuple of str
         What the user may bring: ``clustering``.
     random : bool
-        Whether its result depends on the seed.
+        Whether its result depends on the seed, unless options say otherwise.
+    random_with : dict
+        By name, the choices of an option with which it does where it else does not.
     reads : tuple of str
-        What it reads before it writes: ``vectors``, ``columns``, ``pairs`` of
+        What it reads before it writes: ``vectors``, ``gradients``, ``columns``, ``pairs`` of
         vectors or, as often as it stands here, ``assignments``.
     """
 
@@ -72,15 +77,21 @@ class Method:
     params: type[Params]
     loader: str
     adds: tuple[str, ...] = ("row", "weight")
+    adds_with_clusters: tuple[str, ...] = ()
     size: Literal["required", "optional", "none"] = "required"
     takes: tuple[str, ...] = ()
     random: bool = True
+    random_with: dict[str, tuple[str, ...]] = field(default_factory=dict)
     reads: tuple[str, ...] = ("vectors",)
 
     def load(self) -> Select:
         """Import the method."""
         module, _, function = self.loader.partition(":")
         return cast("Select", getattr(importlib.import_module(module), function))
+
+    def added(self, *, clustered: bool) -> tuple[str, ...]:
+        """Columns it adds, with a clustering or without."""
+        return (*self.adds, *self.adds_with_clusters) if clustered else self.adds
 
     def to_json(self) -> dict[str, object]:
         """Return the fields that ``coresift methods --json`` shows."""
@@ -152,6 +163,7 @@ METHODS: dict[str, Method] = {
             adds=("row", "weight", "score", "rank"),
             takes=("clustering",),
             random=False,
+            random_with={"optimizer": ("stochastic",)},
         ),
         Method(
             name="herding",
@@ -182,6 +194,8 @@ METHODS: dict[str, Method] = {
             loader="coresift.selection.influence:select",
             adds=("row", "weight", "score", "rank"),
             size="optional",
+            adds_with_clusters=("cluster",),
+            reads=("gradients",),
             takes=("clustering",),
             # but for --draw and --hessian-rows
             random=False,
@@ -253,6 +267,7 @@ METHODS: dict[str, Method] = {
             adds=("row", "weight", "score", "cluster", "rank"),
             size="optional",
             random=False,
+            random_with={"draw": RANDOM},
         ),
         Method(
             name="random",
@@ -287,7 +302,7 @@ METHODS: dict[str, Method] = {
             streaming=True,
             params=SensitivityParams,
             loader="coresift.selection.sensitivity:select",
-            reads=("assignments",) * 5,
+            reads=("assignments",) * 6,
             adds=("row", "weight", "score", "cluster"),
         ),
         Method(
@@ -316,6 +331,7 @@ METHODS: dict[str, Method] = {
             adds=("row", "weight", "score", "rank"),
             size="optional",
             random=False,
+            random_with={"draw": RANDOM},
         ),
     )
 }

@@ -110,9 +110,9 @@ class Best:
     def merge(self, other: Best) -> None:
         """Offer those of another."""
         if self._all is not None and other._all is not None:
-            self._all.add(*other._all.result(), *other._all.carried())
+            self._all.merge(other._all)
         if self._each is not None and other._each is not None:
-            self._each.add(*other._each.result(), *other._each.carried())
+            self._each.merge(other._each)
 
     def bounds(self, groups: int) -> NDArray[np.float64]:
         """Key that a row of each group must not exceed to be among those that were offered."""

@@ -135,7 +135,7 @@ def _refuse(scored: Scored, params: DrawParams, *, grouped: bool) -> None:
     if grouped and params.draw == "weighted":
         raise ParameterError(
             "--draw weighted draws from all rows together, not by group",
-            hint="draw by power: in proportion to the score too, without weights for it",
+            hint="draw by power: in proportion to the score too, but each row weighs 1",
         )
 
 

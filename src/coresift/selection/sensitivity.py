@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +25,12 @@ from coresift.selection import losses
 from coresift.selection.base import Context, Data
 from coresift.selection.drawing import Drawn, MassBlock, draw_distinct, draw_replacing
 from coresift.selection.joins import plural
+from coresift.selection.line import RINGS, ring_of, shuffled
 from coresift.selection.numbers import RowNumbers
 from coresift.selection.params.sensitivity import SensitivityParams
 
 _MIX_WITHOUT_LOSSES = 0.5
+_PURPOSE = "select sensitivity"
 
 
 def select(data: Data, size: Size | None, params: SensitivityParams, context: Context) -> Selection:
@@ -35,8 +38,10 @@ def select(data: Data, size: Size | None, params: SensitivityParams, context: Co
 
     Without replacement exactly n distinct rows are drawn, with probabilities of inclusion
     min(1, c mass) that sum to n, and a row weighs the inverse of its own; ``score`` is that
-    probability. With replacement n independent draws are merged; a row drawn t times weighs
-    t / (n p), and ``score`` is n p, its expected number of draws.
+    probability. They are drawn along the clusters, so that each cluster, and each range of
+    distances in it, gives the rows that are expected of it but for a fraction of one. With
+    replacement n independent draws are merged; a row drawn t times weighs t / (n p), and
+    ``score`` is n p, its expected number of draws.
     """
     clustering = context.clustering
     if clustering is None:
@@ -47,8 +52,13 @@ def select(data: Data, size: Size | None, params: SensitivityParams, context: Co
         raise ParameterError("sensitivity needs a size", hint="give -n 5000 or -n 10%")
     n = size.resolve(clustering.rows, what="rows of the clustering")
     weighing = _Weighing.of(data, clustering, params, context)
-    draw = draw_replacing if params.with_replacement else draw_distinct
-    drawn = draw(weighing.masses, n, randomness.generator(context.seed, "select sensitivity"))
+    generator = randomness.generator(context.seed, _PURPOSE)
+    if params.with_replacement:
+        drawn = draw_replacing(weighing.masses, n, generator)
+    else:
+        strata = clustering.k * RINGS
+        masses, strata = shuffled(weighing.masses, strata, context.seed, _PURPOSE, context.budget)
+        drawn = draw_distinct(masses, n, generator, strata)
     return Selection(
         drawn.rows,
         drawn.weight,
@@ -188,7 +198,19 @@ class _Weighing:
                 mass = np.ones(len(part.row))
             else:
                 mass = self.losses_of(part) + self.slope * self.distances_of(part) + self.even
-            yield MassBlock(part.row, mass, part.cluster)
+            yield MassBlock(part.row, mass, part.cluster, self.stratum_of(part))
+
+    def stratum_of(self, part: Assignments) -> NDArray[np.int64]:
+        """Cluster, and in it how far from the centroid."""
+        squared = part.distance.astype(np.float64) ** 2
+        mean = self.mean_squared[part.cluster]
+        relative = np.divide(squared, mean, out=np.zeros(len(mean)), where=mean > 0.0)
+        return ring_of(part.cluster, relative)
+
+    @cached_property
+    def mean_squared(self) -> NDArray[np.float64]:
+        """Mean squared distance of each cluster, shape (k,)."""
+        return self.clustering.cost / np.maximum(self.clustering.size, 1)
 
     def totals(self) -> _Totals:
         """Exact sums, so that how the assignments are split does not show."""
@@ -213,16 +235,27 @@ class _Weighing:
         return _Totals(quanta[0].value(units[0]), quanta[1].value(units[1]), no_loss, neither)
 
     def settle(self, given: float | str | None, totals: _Totals, seed: int) -> float:
-        """Turn ``auto`` and ``balanced`` into numbers."""
-        if given == "auto":
-            return losses.hoelder_constant(
-                self.clustering, self._medoid_losses(), self.exponent, seed
-            )
-        if given is None or given == "balanced":
-            if totals.loss == 0.0 or totals.distance == 0.0:
-                return 1.0
-            return totals.loss / totals.distance
-        return float(given)
+        """Turn ``auto`` and ``balanced`` into numbers, and what was not said into one of them.
+
+        The paper's lambda bounds how losses differ, which is what ``auto`` estimates. Where it
+        cannot, or finds no difference, and where each row has its own loss, the shares of
+        losses and distances are balanced.
+        """
+        if given == "auto" or (given is None and self.of_cluster is not None):
+            known = self._medoid_losses()
+            found = losses.hoelder_constant(self.clustering, known, self.exponent, seed)
+            if given == "auto" and found is None:
+                raise ParameterError(
+                    "--lambda auto compares clusters, and no two lie apart",
+                    hint="give a number, or cluster with a larger -k",
+                )
+            if found is not None and (found or given == "auto"):
+                return found
+        elif given is not None and given != "balanced":
+            return float(given)
+        if totals.loss == 0.0 or totals.distance == 0.0:
+            return 1.0
+        return totals.loss / totals.distance
 
     def _medoid_losses(self) -> NDArray[np.float64]:
         if self.of_cluster is not None:

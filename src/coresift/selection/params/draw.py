@@ -8,7 +8,8 @@ from coresift.core.errors import ParameterError
 from coresift.selection.option import Params, option
 
 GUMBEL = ("power", "softmax", "softrank")
-RULES = ("top", *GUMBEL, "weighted", "threshold")
+# the rules that go by the seed
+RANDOM = (*GUMBEL, "weighted", "threshold")
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class DrawParams(Params):
         "(softrank); with probabilities of inclusion in proportion to it (weighted), which "
         "weights make up for; or evenly among those that reach --threshold.",
         default="top",
-        choices=RULES,
+        choices=("top", *RANDOM),
     )
     coldness: float = option(
         "How closely power, softmax and softrank follow the scores, as an exponent: 0 draws all "

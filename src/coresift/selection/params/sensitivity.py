@@ -41,8 +41,8 @@ class SensitivityParams(Params):
     lambda_: float | str | None = option(
         "How much distance^z counts beside the loss: a number, 'auto' (estimated from the "
         "losses: the 0.9 quantile of |difference of loss| / distance^z over clusters and their "
-        "nearest neighbour), or 'balanced', the default, at which losses and distances have "
-        "equal shares of the total.",
+        "nearest neighbour), or 'balanced', at which losses and distances have equal shares of "
+        "the total. Default: auto with --losses, balanced with --loss.",
         kind="number",
         minimum=0.0,
         metavar="NUMBER|auto|balanced",
