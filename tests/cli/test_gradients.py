@@ -156,7 +156,7 @@ def test_the_same_everywhere(here: Command, tmp_path: Path) -> None:
     assert (tmp_path / "a/part-00000.parquet").read_bytes() == (
         tmp_path / "b/part-00000.parquet"
     ).read_bytes()
-    run(here, "split", *command, "-o", "c", "--memory", "300MB")
+    run(here, "split", *command, "-o", "c", "--memory", "4GB")
     first = vectors(written(tmp_path / "a"))
     np.testing.assert_array_equal(first, vectors(written(tmp_path / "c")))
     run(here, "emb", *command, "-o", "d", "--seed", 1)
