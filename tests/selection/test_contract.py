@@ -113,7 +113,7 @@ def _needed(method: Method, folder: Path) -> dict[str, object]:
     if "gradients" in method.needs:
         params["gradient"] = "embedding"
     if "target" in method.needs:
-        table = vector_table(gaussians(20, 4, 3, seed=7))
+        table = vector_table(np.abs(gaussians(20, 4, 3, seed=7)))
         params["target"] = write_dump(folder / "target", table)
     return params
 
@@ -209,10 +209,21 @@ def test_choices_that_make_a_method_random(method: Method, tmp_path: Path) -> No
             more: dict[str, object] = {option.name: choice}
             if choice == "threshold" and "threshold" in method.params.__dataclass_fields__:
                 more["threshold"] = 0
+            if choice == "kfac":
+                more["layer"] = "2x2"
             folder = tmp_path / option.name / choice
+            # some rules draw in proportion to the score, which then must not be negative
+            vectors = np.abs(_vectors(False)) if "gradients" in method.needs else None
             centroids = gaussians(9, 4, 9) if choice == "cluster" else None
             seeds = (
-                _choose(method, folder / str(seed), seed=seed, more=more, centroids=centroids)
+                _choose(
+                    method,
+                    folder / str(seed),
+                    seed=seed,
+                    more=more,
+                    centroids=centroids,
+                    vectors=vectors,
+                )
                 for seed in (1, 2)
             )
             expected = choice in method.random_with.get(option.name, ())

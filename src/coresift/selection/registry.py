@@ -197,8 +197,9 @@ METHODS: dict[str, Method] = {
             adds_with_clusters=("cluster",),
             reads=("gradients",),
             takes=("clustering",),
-            # but for --draw and --hessian-rows
+            # but for --hessian-rows, whose rows are drawn
             random=False,
+            random_with={"draw": RANDOM},
         ),
         Method(
             name="k-center",
