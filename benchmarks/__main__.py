@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks import (
+    bandit,
     cluster,
     coresets,
     dedup,
@@ -44,5 +45,6 @@ for module in (
     influence,
     ray_engine,
     weak_scaling,
+    bandit,
 ):
     module.main()

@@ -1,4 +1,4 @@
-"""The commands of the README and of the page on gradients work as they stand, in their order."""
+"""The commands of the README, and of other pages, work as they stand, in their order."""
 
 from __future__ import annotations
 
@@ -13,23 +13,19 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-def test_readme_commands_run(tmp_path: Path) -> None:
-    assert len(commands_run("README.md", tmp_path)) >= 12
-
-
-def test_the_commands_on_gradients_run(tmp_path: Path) -> None:
-    pytest.importorskip("torch")
-    assert len(commands_run("docs/gradients.md", tmp_path)) >= 6
-
-
-def commands_run(page: str, tmp_path: Path) -> list[str]:
+@pytest.mark.parametrize(
+    ("page", "commands"), [("README.md", 12), ("docs/bandit.md", 4), ("docs/gradients.md", 6)]
+)
+def test_commands_run(page: str, commands: int, tmp_path: Path) -> None:
+    if page == "docs/gradients.md":
+        pytest.importorskip("torch")
     blocks = re.findall(r"```(\w+)\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     scripts = str(Path(sys.executable).parent)
     environment = {**os.environ, "PATH": scripts + os.pathsep + os.environ["PATH"]}
     ran = []
     for kind, body in blocks:
-        if kind == "python":
-            name = body.splitlines()[0].removeprefix("# ")
+        name = body.splitlines()[0].removeprefix("# ")
+        if kind in ("python", "sh") and name.endswith((".py", ".sh")):
             (tmp_path / name).write_text(body)
         if kind != "console":
             continue
@@ -47,4 +43,4 @@ def commands_run(page: str, tmp_path: Path) -> list[str]:
             assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
             assert done.stderr == "", f"{line}\n{done.stderr}"
             ran.append(line)
-    return ran
+    assert len(ran) >= commands

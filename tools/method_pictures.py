@@ -40,6 +40,7 @@ class Picture:
 
 PICTURES = {
     "balanced": Picture(clusters="levels"),
+    "bandit": Picture(clusters="clusters", params={"score": "x"}),
     "coreset": Picture(clusters="clusters"),
     "dedup": Picture(size=None, params={"epsilon": 0.55}),
     "facility-location": Picture(),

@@ -15,6 +15,7 @@ from coresift._version import __version__
 from coresift.core.errors import CoresiftError
 
 if TYPE_CHECKING:
+    from coresift.api import bandit
     from coresift.api.cluster import cluster
     from coresift.api.doctor import doctor
     from coresift.api.evaluate import evaluate
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CoresiftError",
     "__version__",
+    "bandit",
     "cluster",
     "doctor",
     "evaluate",
@@ -55,6 +57,8 @@ _MODULES = {
 
 def __getattr__(name: str) -> object:
     """Import a verb when it is first used: ``import coresift`` alone loads nothing heavy."""
+    if name == "bandit":
+        return importlib.import_module("coresift.api.bandit")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"coresift.api.{_MODULES[name]}"), name)

@@ -212,6 +212,9 @@ def test_stores_of_other_tools_give_the_same_rows(here: Command, tmp_path: Path)
             done = here("replay", "chosen.parquet", "-o", "r.parquet", "--json")
             assert json.loads(done.out)["identical"], done.err
     assert len(rows) == 1
+    planned = here("select", "influence", "emb", "--gradient", "pool.npy", "--target", "val.npy",
+                   "--aggregate", "max", "-n", "9", "--plan", "--json")  # fmt: skip
+    assert planned.code == 0, planned.err
     # two checkpoints with their targets: LESS's sum, weighted by the learning rate
     checkpoints = ("--gradient", "pool.npy", "--gradient", "second.npy", "--learning-rate", "1",
                    "--learning-rate", "0.5", "--target", "val.npy,second-val.npy")  # fmt: skip

@@ -157,7 +157,7 @@ def test_methods_are_a_list(work: Path) -> None:
     done = coresift("methods", "--json", cwd=work)
     methods = json.loads(done.out)
     assert [method["name"] for method in methods] == [
-        *("balanced", "coreset", "dedup", "facility-location", "herding", "influence"),
+        *("balanced", "bandit", "coreset", "dedup", "facility-location", "herding", "influence"),
         *("k-center", "kernel-thinning", "max-min", "probability-coverage", "prototypes", "random"),
         *("semantic-compression", "sensitivity", "stochastic", "top-k"),
     ]

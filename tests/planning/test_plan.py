@@ -92,6 +92,10 @@ COMMANDS = {
         ["select", "sensitivity", "emb", "-n", "9", "--clusters", "clusters"],
         ["assignments"] * 6 + ["write"],
     ),
+    "bandit": (
+        ["select", "bandit", "emb", "-n", "9", "--clusters", "clusters", "--score", "label"],
+        ["assignments"] * 3 + ["score", "write"],
+    ),
     "dedup": (
         ["select", "dedup", "emb", "--threshold", "0.9", "--clusters", "clusters"],
         ["lay out", "compare", "write"],

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from coresift._version import __version__
+from coresift.api.asked import Asked
+from coresift.api.bandit import finish
 from coresift.api.cluster import cluster
 from coresift.api.gradients import gradients
 from coresift.api.run import CommonOptions
@@ -24,6 +26,8 @@ from coresift.core.size import Size
 from coresift.io.dump import open_dump
 from coresift.io.provenance import Provenance, read_provenance
 from coresift.selection.sources import digest_of, parts_of
+
+_RESOURCES = ("memory", "threads", "device", "scratch", "batch_rows", "progress")
 
 
 @dataclass(frozen=True)
@@ -146,6 +150,8 @@ def _select_again(
     overwrite: bool,
     options: CommonOptions,
 ) -> str:
+    if "state" in provenance.parents:
+        return _finish_again(provenance, output, overwrite, options)
     params = dict(provenance.params)
     size = params.pop("size")
     parent = provenance.parents.get("clustering")
@@ -166,6 +172,38 @@ def _select_again(
         overwrite=overwrite,
         **provenance.output,
         **options,
+    )
+    return result.output
+
+
+def _finish_again(
+    provenance: Provenance,
+    output: str | os.PathLike[str],
+    overwrite: bool,
+    options: CommonOptions,
+) -> str:
+    """Choose again of the scores that the state of a bandit holds."""
+    state = provenance.parents["state"]
+    if not Path(state["path"]).exists():
+        raise MismatchError(
+            f"the state {state['path']} is gone, and with it the scores", hint="put it back there"
+        )
+    with Asked.open(state["path"]) as asked:
+        digest = asked.digest
+    if digest != state["digest"]:
+        raise MismatchError(
+            f"the state {state['path']} has changed since: more was asked or told",
+            hint="only a selection from the state as it is can be made again",
+        )
+    shape = {key: value for key, value in provenance.output.items() if key != "prefix"}
+    resources: dict[str, Any] = {k: v for k, v in options.items() if k in _RESOURCES}
+    result = finish(
+        state["path"],
+        size=provenance.params["size"],
+        output=output,
+        overwrite=overwrite,
+        **shape,
+        **resources,
     )
     return result.output
 

@@ -17,7 +17,7 @@ from coresift.clustering.saved import SavedClustering
 from coresift.core.errors import OutputError, ParameterError
 from coresift.core.selection import ROW_BYTES, Dropped, Selection
 from coresift.core.size import Size
-from coresift.io.dump import InputOptions
+from coresift.io.dump import Dump, InputOptions
 from coresift.io.provenance import Provenance
 from coresift.io.subset import output_columns, subset_bytes, write_subset
 from coresift.io.target import Target
@@ -186,25 +186,9 @@ def select(
             provenance = replace(
                 provenance, resolved=selection.resolved, notes=list(selection.notes)
             )
-            added = {prefix + name: values for name, values in selection.columns().items()}
-            with run.clock.stage("write"):
-                write_subset(
-                    target.staging,
-                    dump,
-                    selection.rows,
-                    added,
-                    held,
-                    provenance,
-                    engine=run.engine,
-                    progress=run.progress,
-                )
-            result = _result(found, options, selection, run, target.name)
+            result = write_selection(run, target, dump, selection, held, options, provenance)
             if beside is not None and selection.dropped is not None:
                 _write_dropped(beside, selection.dropped, provenance)
-            if not target.is_file:
-                summary = result.to_json()
-                measured = {key: summary.pop(key) for key in _MEASURED}
-                write_manifest(target.staging, provenance, summary, measured)
         run.finish()
         return replace(result, notes=(*result.notes, RESUMED)) if resumed else result
 
@@ -323,17 +307,42 @@ def _write_dropped(target: Target, dropped: Dropped, provenance: Provenance) -> 
             writer.write(batch)
 
 
-def _result(
-    method: Method, options: Params, selection: Selection, run: Run, output: str
+def write_selection(
+    run: Run,
+    target: Target,
+    dump: Dump,
+    selection: Selection,
+    held: Sequence[str],
+    options: Params,
+    provenance: Provenance,
 ) -> SelectResult:
-    return SelectResult(
-        method=method.name,
+    """Write the rows of a selection with their columns; ``target`` has been entered."""
+    prefix = provenance.output["prefix"]
+    added = {prefix + name: values for name, values in selection.columns().items()}
+    with run.clock.stage("write"):
+        write_subset(
+            target.staging,
+            dump,
+            selection.rows,
+            added,
+            held,
+            provenance,
+            engine=run.engine,
+            progress=run.progress,
+        )
+    result = SelectResult(
+        method=provenance.method,
         rows_in=selection.rows_in,
         rows_out=len(selection.rows),
         weight_sum=float(selection.weight.sum()),
         params=options.to_json(),
         resolved=dict(selection.resolved),
         notes=selection.notes,
-        output=output,
+        output=target.name,
         **run.report(),
     )
+    if not target.is_file:
+        summary = result.to_json()
+        measured = {key: summary.pop(key) for key in _MEASURED}
+        write_manifest(target.staging, provenance, summary, measured)
+    return result

@@ -19,6 +19,7 @@ _COMMANDS = {
     "inspect": "What is in a dump, and what would stop a run.",
     "cluster": "Cluster the rows by k-means, or by levels of it.",
     "select": "Choose rows with one of the methods.",
+    "bandit": "Choose rows by scores that a program of yours computes, for few of them.",
     "evaluate": "How well a subset stands for the whole.",
     "weights": "Carry weights that were learned on a subset to all rows.",
     "gradients": "Write the gradient of a model's loss for each row.",

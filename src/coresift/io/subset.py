@@ -243,6 +243,17 @@ def write_subset(
             writer.write(rows, added, stage, at_hand)
 
 
+def take_column(dump: Dump, rows: NDArray[np.int64], column: str, engine: Engine) -> pa.Array:
+    """Values of a column in some rows, ascending; only row groups that hold one are read."""
+
+    def task(shard: Shard) -> list[pa.RecordBatch]:
+        return list(_chosen(dump, shard, rows, [column]))
+
+    found = engine.map(task, groups_of(dump, rows, [column]))
+    parts = [batch.column(0) for batches in found for batch in batches]
+    return pa.chunked_array(parts, dump.schema.field(column).type).combine_chunks()
+
+
 def _schema(dump: Dump, columns: Sequence[str], added: Mapping[str, np.dtype[Any]]) -> pa.Schema:
     """Columns of a result."""
     kept = [dump.schema.field(name) for name in columns]

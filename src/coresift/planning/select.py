@@ -25,6 +25,8 @@ from coresift.planning.influence import plan_influence
 from coresift.planning.pairs import plan_pairs
 from coresift.planning.plan import Held, Plan, Stage
 from coresift.selection.base import Context
+from coresift.selection.columns import find_column
+from coresift.selection.params.bandit import BanditParams
 from coresift.selection.params.dedup import DedupParams
 from coresift.selection.params.gradients import GradientParams
 from coresift.selection.registry import Method
@@ -79,6 +81,11 @@ def plan_select(
             stages.append(Stage("score", 1.0, file_bytes(dump, others), spent))
         elif read == "assignments" and context.clustering is not None:
             stages.append(_assignments(context.clustering))
+        elif isinstance(params, BanditParams) and read == "gradients" and params.score is not None:
+            # rows that are drawn lie in all row groups, at worst
+            scored = find_column(dump.schema, params.score, "--score").reads
+            spent = read_columns(dump, engine, scored) * rows
+            stages.append(Stage("score", 1.0, file_bytes(dump, scored), spent))
         elif read == "gradients" and isinstance(params, GradientParams):
             more, memory = plan_influence(dump, params, context)
             stages += more

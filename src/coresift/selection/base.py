@@ -25,6 +25,7 @@ from coresift.io.store import RowStore, Scratch
 from coresift.io.vectors import Vectors, ingest, vector_batches
 from coresift.selection.candidates import Candidates, find_candidates
 from coresift.selection.columns import Block, Column, find_column
+from coresift.selection.lazy import LazyColumn
 from coresift.selection.sources import Opening
 
 Result = TypeVar("Result")
@@ -127,6 +128,10 @@ class Data:
             When the text names no column, or cannot be read.
         """
         return find_column(self._dump.schema, text, option)
+
+    def lazy(self, text: str, option: str, context: Context) -> LazyColumn:
+        """A number for each row, read of the row groups that are needed."""
+        return LazyColumn(self._dump, self.column(text, option), option, context)
 
     @cached_property
     def candidates(self) -> Candidates:

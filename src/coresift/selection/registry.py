@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from coresift.core.errors import ParameterError
 from coresift.selection.option import Params
 from coresift.selection.params.balanced import BalancedParams
+from coresift.selection.params.bandit import BanditParams
 from coresift.selection.params.coreset import CoresetParams
 from coresift.selection.params.dedup import DedupParams
 from coresift.selection.params.draw import RANDOM
@@ -119,6 +120,19 @@ METHODS: dict[str, Method] = {
             loader="coresift.selection.balanced:select",
             reads=("assignments",),
             adds=("row", "weight", "cluster"),
+        ),
+        Method(
+            name="bandit",
+            summary="Quad: rows are drawn from the clusters that promise most, and only their "
+            "influence, or score, is computed.",
+            paper="Zhang et al., Harnessing Diversity for Important Data Selection in Pretraining "
+            "Large Language Models, ICLR 2025",
+            needs=("clustering", "score"),
+            streaming=True,
+            params=BanditParams,
+            loader="coresift.selection.bandit:select",
+            reads=(*("assignments",) * 3, "gradients"),
+            adds=("row", "weight", "score", "cluster", "rank"),
         ),
         Method(
             name="coreset",
