@@ -15,7 +15,7 @@ from coresift.api.reading import (
     require_same_reading,
     selected_with,
 )
-from coresift.api.run import CommonOptions, Paths, Run
+from coresift.api.run import CommonOptions, Paths, Run, absolute
 from coresift.clustering.points import Points, Sample, sample_rows
 from coresift.clustering.saved import SavedClustering
 from coresift.core.errors import MismatchError, ParameterError
@@ -29,6 +29,7 @@ from coresift.evaluation.mmd import Mmd, mmd
 from coresift.evaluation.probe import probe, training_bytes
 from coresift.evaluation.subset import SubsetFile
 from coresift.io.dump import Dump, InputOptions
+from coresift.io.provenance import Provenance
 from coresift.io.vectors import Vectors
 
 # What a run of rows takes while it is worked on, by a worker.
@@ -177,6 +178,16 @@ def evaluate(
             clustering: SavedClustering | None = given
         else:
             clustering = selected_with(dump, chosen.provenance, notes)
+        asked = {
+            "label": label,
+            "repeats": repeats,
+            "sample": sample,
+            "coreset": coreset,
+            "centers": centers,
+            "k": k,
+            "objective": objective,
+        }
+        run.announce(_origin(run, dump, chosen, clustering, asked))
         sets, vectors = _row_sets(
             run, dump, chosen, repeats, notes, probed=label is not None, keep=keep_scratch
         )
@@ -236,6 +247,29 @@ def evaluate(
             notes=tuple(notes),
             **run.report(),
         )
+
+
+def _origin(
+    run: Run,
+    dump: Dump,
+    chosen: SubsetFile,
+    clustering: SavedClustering | None,
+    asked: dict[str, Any],
+) -> Provenance:
+    """What an evaluation comes from."""
+    digests = {"subset": (chosen.path, chosen.dump.fingerprint.digest)}
+    if clustering is not None:
+        digests["clustering"] = (str(clustering.path), clustering.digest)
+    return Provenance(
+        command="evaluate",
+        method="",
+        params=asked,
+        parents={
+            role: {"path": absolute(path), "digest": digest}
+            for role, (path, digest) in digests.items()
+        },
+        **run.input_provenance(dump),
+    )
 
 
 def _check(options: Mapping[str, int | str | None], *, coreset: bool = True) -> None:

@@ -176,6 +176,7 @@ def select(
             parents=parents,
             **run.input_provenance(dump),
         )
+        run.announce(provenance)
         resumed = run.resume(provenance) if resume else False
         stored = partial(run.vectors, dump, reserve=0, keep=True) if keep_scratch else None
         data = Data(dump, run.engine, run.progress, stored)

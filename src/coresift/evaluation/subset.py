@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from coresift.core.errors import InputError
 from coresift.evaluation.base import RowSet
@@ -55,3 +56,12 @@ class SubsetFile(RowFile):
         if not weight.any():
             raise InputError(f"{self.path}: all weights are 0")
         return RowSet(ids, weight)
+
+    def scores(self) -> NDArray[np.float64] | None:
+        """Scores of the rows in the order of their ids; None where there are none."""
+        name = self._prefix + "score"
+        if name not in self.dump.schema.names:
+            return None
+        values = self.column(name).cast(pa.float64())
+        ids = self.numbers(self.column(self.row_column), self.row_column, pa.int64())
+        return np.asarray(values.to_numpy(), np.float64)[np.argsort(ids, kind="stable")]
