@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from coresift.api.cluster import cluster
     from coresift.api.doctor import doctor
     from coresift.api.evaluate import evaluate
+    from coresift.api.gradients import gradients
     from coresift.api.inspect import inspect
     from coresift.api.plan import plan_cluster, plan_select
     from coresift.api.replay import replay
@@ -34,6 +35,7 @@ __all__ = [
     "cluster",
     "doctor",
     "evaluate",
+    "gradients",
     "inspect",
     "plan_cluster",
     "plan_select",
@@ -48,7 +50,8 @@ _MODULES = {
     **{
         name: f"api.{name}"
         for name in (
-            *("cluster", "doctor", "evaluate", "inspect", "replay", "report", "select", "weights"),
+            *("cluster", "doctor", "evaluate", "gradients", "inspect", "replay", "report"),
+            *("select", "weights"),
         )
     },
     "plan_cluster": "api.plan",

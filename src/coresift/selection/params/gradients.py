@@ -15,17 +15,19 @@ class GradientParams(Params):
 
     target: tuple[str, ...] | None = option(
         "Rows whose loss is to go down: a dump with the same column of gradients, of a "
-        "validation set for example. Given several times, each is a task, which counts by the "
-        "mean of its rows.",
+        "validation set for example, or a STORE like that of --gradient. Given several times, "
+        "each is a task, which counts by the mean of its rows.",
         kind="paths",
         metavar="PATH",
     )
     gradient: tuple[str, ...] | None = option(
         "The vector column, here and in --target, that holds the gradient (or a projection of "
-        "it) of the loss of each row. Given several times, each is a checkpoint, and their "
-        "influences are added up.",
-        kind="texts",
-        metavar="COLUMN",
+        "it) of the loss of each row. Or a store of them, a row for each row: what `coresift "
+        "gradients` wrote, a folder of bergson, TRAK or LESS, a tensor in .pt, a 2-D .npy; "
+        "--target is then a store too. Given several times, each is a checkpoint, and their "
+        "influences are added up; each --target then names a store for each, separated by commas.",
+        kind="sources",
+        metavar="COLUMN|STORE",
     )
     learning_rate: tuple[str, ...] | None = option(
         "The learning rate at each --gradient, in their order: what its influence is multiplied "
@@ -140,7 +142,8 @@ class GradientParams(Params):
     def _check_source(self, *, factors: bool) -> None:
         if self.gradient is None and not factors:
             raise ParameterError(
-                "influence needs gradients", hint="give --gradient COLUMN, a vector column"
+                "influence needs gradients",
+                hint="give --gradient COLUMN, a vector column, or a store",
             )
         if self.gradient is not None and factors:
             raise ParameterError(
