@@ -5,16 +5,25 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint docs bench clean
+.PHONY: demo test browser lint docs bench clean
 
 demo: $(READY)
 	@rm -rf coresift-demo
 	@$(BIN)/coresift demo -o coresift-demo
 
-test: lint
+test: lint browser
 	$(BIN)/python tools/cli_reference.py --check
 	$(BIN)/python tools/method_pictures.py --check
 	$(BIN)/pytest -q -n 2 --dist loadgroup
+
+# Pages are tested in Debian's Chromium, installed where that is allowed
+browser: $(READY)
+	@command -v chromium > /dev/null || test "$$(id -u)" != 0 || ! command -v apt-get > /dev/null || \
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } || true
+	@command -v chromium > /dev/null || \
+		{ echo "no Chromium (apt-get install chromium): these tests are left out:"; \
+		$(BIN)/pytest --collect-only -q tests/reporting/test_browser.py | grep ::; \
+		test -z "$$CORESIFT_ALL_TESTS"; }
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -33,6 +33,10 @@ def loaded(code: str) -> set[str]:
         "from coresift.cli.main import run; run(['select', 'sensitivity', '--help'])",
         "from coresift.cli.main import run; run(['weights', '--help'])",
         "from coresift.cli.main import run; run(['methods', '--json'])",
+        "from coresift.cli.main import run; run(['run', '--help'])",
+        "from coresift.cli.main import run; run(['run', '--list', '--json'])",
+        "from coresift.cli.main import run; run(['run', '--schema'])",
+        "from coresift.cli.main import run; run(['completion', 'bash'])",
     ],
 )
 def test_help_imports_nothing_heavy(code: str) -> None:

@@ -1,4 +1,4 @@
-"""Writes docs/cli.md from the commands' own help; with --check, fails when it is stale."""
+"""Writes docs/cli.md and docs/recipe.schema.json from the commands; --check fails when stale."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from pathlib import Path
 import click
 
 from coresift.cli.main import cli
+from coresift.cli.steps import commands
+from coresift.recipes.schema import schema_text
 
-TARGET = Path(__file__).parent.parent / "docs" / "cli.md"
+DOCS = Path(__file__).parent.parent / "docs"
 WIDTH = 96
 HEAD = """# Command line reference
 
@@ -46,14 +48,20 @@ def reference() -> str:
 
 
 def main() -> int:
-    page = reference()
-    if "--check" not in sys.argv:
-        TARGET.write_text(page)
-        return 0
-    if TARGET.exists() and TARGET.read_text() == page:
-        return 0
-    print(f"{TARGET.name} is stale: run `make docs`", file=sys.stderr)
-    return 1
+    stale = False
+    for name, page in {
+        "cli.md": reference(),
+        "recipe.schema.json": schema_text(commands()) + "\n",
+    }.items():
+        target = DOCS / name
+        if target.exists() and target.read_text() == page:
+            continue
+        if "--check" in sys.argv:
+            print(f"{name} is stale: run `make docs`", file=sys.stderr)
+            stale = True
+        else:
+            target.write_text(page)
+    return int(stale)
 
 
 if __name__ == "__main__":

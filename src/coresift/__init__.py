@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from coresift.api.cluster import cluster
     from coresift.api.doctor import doctor
     from coresift.api.evaluate import evaluate
+    from coresift.api.gradients import gradients
     from coresift.api.inspect import inspect
     from coresift.api.plan import plan_cluster, plan_select
     from coresift.api.replay import replay
+    from coresift.api.report import report
     from coresift.api.select import select
     from coresift.api.weights import weights
+    from coresift.cli.recipes import run
 
 __all__ = [
     "CoresiftError",
@@ -32,21 +35,28 @@ __all__ = [
     "cluster",
     "doctor",
     "evaluate",
+    "gradients",
     "inspect",
     "plan_cluster",
     "plan_select",
     "replay",
+    "report",
+    "run",
     "select",
     "weights",
 ]
 
 _MODULES = {
     **{
-        name: name
-        for name in ("cluster", "doctor", "evaluate", "inspect", "replay", "select", "weights")
+        name: f"api.{name}"
+        for name in (
+            *("cluster", "doctor", "evaluate", "gradients", "inspect", "replay", "report"),
+            *("select", "weights"),
+        )
     },
-    "plan_cluster": "plan",
-    "plan_select": "plan",
+    "plan_cluster": "api.plan",
+    "plan_select": "api.plan",
+    "run": "cli.recipes",
 }
 
 
@@ -56,7 +66,7 @@ def __getattr__(name: str) -> object:
         return importlib.import_module("coresift.api.bandit")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"coresift.api.{_MODULES[name]}"), name)
+    return getattr(importlib.import_module(f"coresift.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

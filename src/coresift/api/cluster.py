@@ -189,6 +189,7 @@ def cluster(
             output=shape,
             **run.input_provenance(dump),
         )
+        run.announce(provenance)
         resumed = run.resume(provenance) if resume else False
         with target:
             with run.clock.stage("read"):

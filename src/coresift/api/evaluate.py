@@ -15,8 +15,8 @@ from coresift.api.reading import (
     require_same_reading,
     selected_with,
 )
-from coresift.api.run import CommonOptions, Paths, Run
-from coresift.api.validation import Asked, influence_metrics
+from coresift.api.run import CommonOptions, Paths, Run, absolute
+from coresift.api.validation import Asked, class_metrics
 from coresift.clustering.points import Points, Sample, sample_rows
 from coresift.clustering.saved import SavedClustering
 from coresift.core.errors import MismatchError, ParameterError
@@ -26,12 +26,12 @@ from coresift.evaluation.cost import kmeans_cost_error
 from coresift.evaluation.coverage import coverage
 from coresift.evaluation.grouping import Grouping
 from coresift.evaluation.influence import Validation
-from coresift.evaluation.labels import balance
 from coresift.evaluation.mmd import Mmd, mmd
-from coresift.evaluation.probe import probe, training_bytes
+from coresift.evaluation.probe import training_bytes
 from coresift.evaluation.subset import SubsetFile
 from coresift.io.dump import Dump, InputOptions
-from coresift.io.labels import Labels, check_label, read_labels
+from coresift.io.labels import check_label
+from coresift.io.provenance import Provenance
 from coresift.io.vectors import Vectors
 
 # What a run of rows takes while it is worked on, by a worker.
@@ -182,7 +182,7 @@ def evaluate(
     """
     _check({"--repeats": repeats, "--sample": sample})
     _check({"--centers": centers, "-k": k, "--objective": objective}, coreset=coreset)
-    asked = Asked.of(
+    again = Asked.of(
         influence=influence,
         label=label,
         options={
@@ -205,15 +205,26 @@ def evaluate(
             notes.append("evaluate ran on the CPU: it has no work for --device cuda")
         if label is not None:
             check_label(dump, label)
-        if asked is not None:
-            asked.open(dump)
+        if again is not None:
+            again.open(dump)
         if given is not None:
             require_same_reading(dump, given, *EVALUATION)
             clustering: SavedClustering | None = given
         else:
             clustering = selected_with(dump, chosen.provenance, notes)
+        asked = {
+            "label": label,
+            "repeats": repeats,
+            "sample": sample,
+            "coreset": coreset,
+            "centers": centers,
+            "k": k,
+            "objective": objective,
+            "influence": None if again is None else asdict(again),
+        }
+        run.announce(_origin(run, dump, chosen, clustering, asked))
         sets, vectors = _row_sets(
-            run, dump, chosen, repeats, notes, probed=label, asked=asked, keep=keep_scratch
+            run, dump, chosen, repeats, notes, probed=label, again=again, keep=keep_scratch
         )
         if clustering is not None and clustering.rows != vectors.count:
             raise MismatchError(
@@ -252,10 +263,8 @@ def evaluate(
             discrepancy = mmd(vectors, sets, resources)
         values.update(discrepancy.values)
         values.update(grouping.clusters_hit())
-        labels, found = _classes(run, dump, label, vectors, sets, resources, notes)
-        values.update(found)
-        found, validation = influence_metrics(
-            run, dump, asked, chosen, labels, vectors, resources, repeats, notes
+        found, validation = class_metrics(
+            run, dump, label, chosen, vectors, sets, resources, notes, again
         )
         values.update(found)
         notes.append(_how(discrepancy, vectors))
@@ -276,6 +285,29 @@ def evaluate(
             notes=tuple(notes),
             **run.report(),
         )
+
+
+def _origin(
+    run: Run,
+    dump: Dump,
+    chosen: SubsetFile,
+    clustering: SavedClustering | None,
+    asked: dict[str, Any],
+) -> Provenance:
+    """What an evaluation comes from."""
+    digests = {"subset": (chosen.path, chosen.dump.fingerprint.digest)}
+    if clustering is not None:
+        digests["clustering"] = (str(clustering.path), clustering.digest)
+    return Provenance(
+        command="evaluate",
+        method="",
+        params=asked,
+        parents={
+            role: {"path": absolute(path), "digest": digest}
+            for role, (path, digest) in digests.items()
+        },
+        **run.input_provenance(dump),
+    )
 
 
 def _check(options: Mapping[str, int | str | None], *, coreset: bool = True) -> None:
@@ -306,7 +338,7 @@ def _row_sets(
     notes: list[str],
     *,
     probed: str | None,
-    asked: Asked | None,
+    again: Asked | None,
     keep: bool,
 ) -> tuple[list[RowSet], Vectors]:
     """Vectors of the full data; the subset, and uniform subsets of its size."""
@@ -315,8 +347,8 @@ def _row_sets(
     reserve = held + _RUN_BYTES * run.engine.workers
     if probed is not None:
         reserve += training_bytes(dump.rows, dump.embedding.dim, run.budget)
-    if asked is not None:
-        reserve += asked.reserve(dump, run.budget)
+    if again is not None:
+        reserve += again.reserve(dump, run.budget)
     with run.clock.stage("read"):
         vectors = run.vectors(dump, reserve=reserve, keep=keep)
         subset = chosen.read(vectors, dump.source)
@@ -357,28 +389,6 @@ def _targets(
         f"coverage was measured from {sample:,} of {vectors.count:,} rows, drawn uniformly"
     )
     return Sample(vectors, rows, resources.budget, resources.scratch)
-
-
-def _classes(
-    run: Run,
-    dump: Dump,
-    label: str | None,
-    vectors: Vectors,
-    sets: list[RowSet],
-    resources: Resources,
-    notes: list[str],
-) -> tuple[Labels | None, Values]:
-    """The classes, if there are any, and their metrics."""
-    if label is None:
-        return None, {}
-    with run.clock.stage("label"):
-        labels = read_labels(dump, label, vectors.kept, resources.engine, resources.progress)
-    if labels.missing:
-        notes.append(f"{labels.missing:,} rows have no {label!r} and are left out of its metrics")
-    with run.clock.stage("probe"):
-        accuracy, told = probe(vectors, sets, labels, resources)
-    notes.extend(told)
-    return labels, {**balance(labels, sets), **accuracy}
 
 
 def _how(discrepancy: Mmd, vectors: Vectors) -> str:

@@ -16,6 +16,7 @@ from coresift.core.size import format_bytes
 from coresift.io.dump import Dump, Shard
 from coresift.io.duplicates import Digests
 from coresift.io.layout import REASONS, ZERO
+from coresift.io.provenance import Provenance
 from coresift.io.vectors import vector_batches
 
 _EXAMPLES = 5
@@ -124,6 +125,7 @@ def inspect(paths: Paths, **common: Unpack[CommonOptions]) -> Inspection:
         run.require_one_machine("inspect")
         dump = run.open()
         column = dump.embedding
+        run.announce(Provenance("inspect", "", {}, **run.input_provenance(dump)))
         with run.clock.stage("read"):
             digests = Digests(dump.rows, run.budget, run.scratch)
             parts = _look(run, dump, digests)

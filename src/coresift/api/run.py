@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -71,6 +71,7 @@ class CommonOptions(TypedDict, total=False):
     batch_rows: int | None
     scratch: str | os.PathLike[str] | None
     progress: Progress
+    announce: Callable[[Provenance], None]
 
 
 def as_paths(paths: Paths) -> list[str]:
@@ -169,6 +170,7 @@ class Run:
         # without a GPU, cuda is refused even where there is nothing for it to do
         choose_kernel("auto", self.device)
         self.progress: Progress = given.get("progress") or Silent()
+        self._announce: Callable[[Provenance], None] | None = given.get("announce")
         threads = given.get("threads")
         if threads is not None and threads < 1:
             raise ParameterError(f"--threads {threads} is not at least 1")
@@ -242,6 +244,15 @@ class Run:
         from coresift.distributed.scratch import RemoteJournal
 
         return RemoteJournal(self._remote, journal)
+
+    def announce(self, provenance: Provenance) -> None:
+        """Tell whoever asked for it what the result will come from.
+
+        A verb calls it once, when it has checked all it can and before the work; whoever is told
+        may raise to stop it there.
+        """
+        if self._announce is not None:
+            self._announce(provenance)
 
     def finish(self) -> None:
         """Forget how the result was reached: it is there."""

@@ -1,21 +1,23 @@
-"""The part of the verb ``evaluate`` that is about influence."""
+"""The part of the verb ``evaluate`` that is about classes, and influence by them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from coresift.api.run import Run
 from coresift.core.errors import ParameterError
 from coresift.core.memory import Budget
-from coresift.evaluation.base import Resources, Values
+from coresift.evaluation.base import Resources, RowSet, Values
 from coresift.evaluation.influence import SUBSETS, Scored, Validation, validate
+from coresift.evaluation.labels import balance
+from coresift.evaluation.probe import probe
 from coresift.evaluation.subset import SubsetFile
 from coresift.influence.examples import open_examples, read_examples
 from coresift.influence.probe import L2, MOST_CLASSES, train, training_bytes
 from coresift.influence.probe_scores import Factors
 from coresift.io.dump import Dump
-from coresift.io.labels import Labels
+from coresift.io.labels import Labels, read_labels
 from coresift.io.vectors import Vectors
 
 
@@ -101,37 +103,65 @@ class Asked:
         return float(found) if isinstance(found, int | float) else L2
 
 
-def influence_metrics(
+def class_metrics(
     run: Run,
     dump: Dump,
-    asked: Asked | None,
+    label: str | None,
     chosen: SubsetFile,
-    labels: Labels | None,
+    vectors: Vectors,
+    sets: Sequence[RowSet],
+    resources: Resources,
+    notes: list[str],
+    again: Asked | None,
+) -> tuple[Values, Validation | None]:
+    """Metrics of the classes, if there are any, and of training again, if that was asked for."""
+    if label is None:
+        return {}, None
+    with run.clock.stage("label"):
+        labels = read_labels(dump, label, vectors.kept, resources.engine, resources.progress)
+    if labels.missing:
+        notes.append(f"{labels.missing:,} rows have no {label!r} and are left out of its metrics")
+    with run.clock.stage("probe"):
+        accuracy, told = probe(vectors, sets, labels, resources)
+    notes.extend(told)
+    values = {**balance(labels, sets), **accuracy}
+    if again is None:
+        return values, None
+    with run.clock.stage("influence"):
+        found, validation = _influence(
+            run, dump, again, chosen, labels, vectors, resources, len(sets) - 1, notes
+        )
+    return {**values, **found}, validation
+
+
+def _influence(
+    run: Run,
+    dump: Dump,
+    again: Asked,
+    chosen: SubsetFile,
+    labels: Labels,
     vectors: Vectors,
     resources: Resources,
     repeats: int,
     notes: list[str],
-) -> tuple[Values, Validation | None]:
-    """Train the probe, and again without rows, where that was asked for."""
-    if asked is None or labels is None:
-        return {}, None
-    target = asked.open(dump)
-    with run.clock.stage("influence"):
-        rows = chosen.read(vectors, dump.source).rows
-        scores = chosen.scores(vectors, dump.source)
-        training = train(vectors, labels, run.budget, run.seed, asked.penalty(chosen), asked.label)
-        examples = read_examples(target, asked.label, training, labels, resources)
-        params = {} if chosen.provenance is None else chosen.provenance.params
-        values, told = validate(
-            training,
-            Factors(training.probe, vectors, labels.codes),
-            examples,
-            Scored(rows, scores, harm=params.get("sign") == "harm"),
-            resources,
-            repeats=repeats,
-            subsets=asked.subsets or SUBSETS,
-            remove=asked.remove,
-        )
+) -> tuple[Values, Validation]:
+    """Train the probe, and again without rows."""
+    target = again.open(dump)
+    rows = chosen.read(vectors, dump.source).rows
+    scores = chosen.finite_scores()
+    training = train(vectors, labels, run.budget, run.seed, again.penalty(chosen), again.label)
+    examples = read_examples(target, again.label, training, labels, resources)
+    params = {} if chosen.provenance is None else chosen.provenance.params
+    values, told = validate(
+        training,
+        Factors(training.probe, vectors, labels.codes),
+        examples,
+        Scored(rows, scores, harm=params.get("sign") == "harm"),
+        resources,
+        repeats=repeats,
+        subsets=again.subsets or SUBSETS,
+        remove=again.remove,
+    )
     notes.extend(training.notes)
     if examples.left_out:
         notes.append(f"{examples.left_out:,} rows of {target.source} were left out")

@@ -174,6 +174,7 @@ def weights(
             parents=_parents(chosen, learned, clustering),
             **run.input_provenance(dump),
         )
+        run.announce(provenance)
         scan = Scan(dump, run.engine, run.progress)
         context = Context(run.engine, run.budget, run.scratch, run.progress, run.seed, clustering)
         with target:

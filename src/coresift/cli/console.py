@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,11 +23,31 @@ from coresift.core.size import format_bytes
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from coresift.reporting.content import Content
+
 _PATIENCE_S = 1.0
 
 
+_receiver: ContextVar[list[object] | None] = ContextVar("receiver", default=None)
+
+
+@contextmanager
+def handed_over() -> Iterator[list[object]]:
+    """Collect what commands would print as JSON, instead of printing it."""
+    received: list[object] = []
+    token = _receiver.set(received)
+    try:
+        yield received
+    finally:
+        _receiver.reset(token)
+
+
 def show_json(value: object) -> None:
-    """Print one JSON value on stdout, and nothing else."""
+    """Print one JSON value on stdout, and nothing else; or hand it over."""
+    received = _receiver.get()
+    if received is not None:
+        received.append(value)
+        return
     show_text(json.dumps(value))
 
 
@@ -67,14 +90,8 @@ def measured(facts: Mapping[str, Any]) -> dict[str, object]:
 
 def show_evaluation(facts: Mapping[str, Any]) -> None:
     """Print what ``evaluate`` measured."""
-    rows = []
-    for name, metric in facts["metrics"].items():
-        spread = f"{metric['random']:.4g}"
-        if metric["random_std"] is not None:
-            spread += f" \u00b1 {metric['random_std']:.2g}"
-        rows.append([name, f"{metric['value']:.4g}", spread, metric["better"]])
     show_facts({"rows": f"{facts['rows_subset']:,} of {facts['rows_full']:,}"})
-    show_table(["metric", "subset", "uniform", "better"], rows)
+    show_metrics(facts["metrics"])
     if facts["coreset"] is not None:
         found = facts["coreset"]
         kinds = {f"worst at {kind}": f"{value:+.3g}" for kind, value in found["worst"].items()}
@@ -91,6 +108,43 @@ def show_evaluation(facts: Mapping[str, Any]) -> None:
             }
         )
     show_facts({}, facts.get("notes", ()))
+
+
+def show_metrics(metrics: Mapping[str, Any]) -> None:
+    """Print each metric beside its spread over uniform subsets."""
+    rows = []
+    for name, metric in metrics.items():
+        spread = f"{metric['random']:.4g}"
+        if metric["random_std"] is not None:
+            spread += f" \u00b1 {metric['random_std']:.2g}"
+        rows.append([name, f"{metric['value']:.4g}", spread, metric["better"]])
+    show_table(["metric", "subset", "uniform", "better"], rows)
+
+
+def show_report(content: Content) -> None:
+    """Draw a report's map in characters, then the sizes of clusters and the metrics."""
+    from rich.text import Text
+
+    from coresift.reporting.terminal import bars, plot
+
+    drawn, layout = content.drawn, content.layouts[-1]
+    rows = f"{drawn.all_rows:,} rows"
+    if content.is_selection:
+        rows = f"{drawn.all_chosen:,} of {rows}, {content.provenance.method}"
+    picture = Text(f"{content.name}: {rows}\n")
+    for line in plot(layout, drawn.chosen):
+        for piece, marked in line:
+            picture.append(piece, "bold red" if marked else "dim" if content.is_selection else "")
+        picture.append("\n")
+    picture.append(f"{layout.name}, {layout.axes[0]}; selected rows in red\n\n", "dim")
+    order = (-content.clusters.size).argsort(kind="stable")
+    picture.append(f"cluster sizes  {bars(content.clusters.size[order])}\n")
+    if content.clusters.chosen is not None:
+        picture.append("selected rows  ")
+        picture.append(bars(content.clusters.chosen[order]) + "\n", "red")
+    _print(picture)
+    if content.metrics:
+        show_metrics({name: asdict(metric) for name, metric in content.metrics.items()})
 
 
 def show_plan(facts: Mapping[str, Any], *, as_json: bool) -> None:
@@ -125,6 +179,29 @@ def show_plan(facts: Mapping[str, Any], *, as_json: bool) -> None:
         },
         facts["notes"],
     )
+
+
+def show_step(name: str, arguments: Sequence[str]) -> None:
+    """Tell whoever watches which step of a recipe is running."""
+    sys.stderr.write(f"{name}: coresift {shlex.join(arguments)}\n")
+
+
+def show_recipe(facts: Mapping[str, Any]) -> None:
+    """Print what became of the steps of a recipe."""
+    dry = facts["dry_run"]
+    rows = [
+        [step["name"], step["state"], step["reason"]]
+        + ([] if dry else [f"{step['seconds']:.2f}"])
+        + [step["output"]]
+        for step in facts["steps"]
+    ]
+    seconds = [] if dry else ["seconds"]
+    show_table(["step", "state", "why", *seconds, "output"], rows)
+    for step in facts["steps"]:
+        if step["state"] == "would run":
+            show_text(f"{step['name']}: {shlex.join(step['command'])}")
+        if step["state"] == "ran":
+            show_facts({}, [f"{step['name']}: {note}" for note in step["summary"].get("notes", ())])
 
 
 def show_text(text: str) -> None:

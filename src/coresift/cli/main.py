@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -21,12 +22,19 @@ _COMMANDS = {
     "select": "Choose rows with one of the methods.",
     "bandit": "Choose rows by scores that a program of yours computes, for few of them.",
     "evaluate": "How well a subset stands for the whole.",
+    "report": "Pictures of a clustering or a selection.",
     "weights": "Carry weights that were learned on a subset to all rows.",
+    "gradients": "Write the gradient of a model's loss for each row.",
+    "run": "Run the steps of a recipe, and none whose result is there.",
     "methods": "The selection methods, their papers and needs.",
     "replay": "Run again from a result's provenance, and compare.",
     "doctor": "What will be used on this machine, and what is missing.",
     "demo": "The main job on real bundled data.",
+    "completion": "Print a script that lets the shell complete commands.",
 }
+
+# set by the script of `coresift completion`, when the shell asks
+_COMPLETE = "_CORESIFT_COMPLETE"
 
 INTERRUPTED, TERMINATED, FAILED = 130, 143, 1
 
@@ -68,11 +76,24 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program and exit."""
+    if _COMPLETE in os.environ:
+        from click.shell_completion import shell_complete
+
+        sys.exit(shell_complete(cli, {}, "coresift", _COMPLETE, os.environ[_COMPLETE]))
     from coresift.cli import console
 
     signal.signal(signal.SIGTERM, _terminate)
     console.show_logged_warnings()
     sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
+
+
+def completion_script(shell: str) -> str:
+    """What lets a shell complete commands: ``bash``, ``zsh`` or ``fish``."""
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    return found(cli, {}, "coresift", _COMPLETE).source()
 
 
 def run(arguments: list[str]) -> int:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from coresift.cli.config import read_config
+from coresift.cli.types import COLUMN, COLUMNS, PLACE, READ, WRITTEN, Number, NumberOrWord
 from coresift.selection.option import Option
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -20,6 +21,8 @@ RUN = (
     *("gpus_per_worker", "scratch", "batch_rows"),
 )
 DEBUG = "coresift.debug"
+# keywords that a recipe lends to the command of a step
+LENT = "coresift.lent"
 _NUMBERS = ["float16", "float32", "float64", "int8"]
 
 
@@ -36,7 +39,22 @@ def _remember_debug(context: click.Context, _: click.Parameter, value: bool) -> 
     context.meta[DEBUG] = value
 
 
-paths = click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+paths = click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=READ)
+
+vector_file_options = _stack(
+    click.option(
+        "--vectors",
+        multiple=True,
+        type=READ,
+        metavar="PATH",
+        help="Take the vectors from .npy files (or raw ones, with --dtype and --dim) whose rows "
+        "are those of the PATHs, in order.",
+    ),
+    click.option(
+        "--dtype", type=click.Choice(_NUMBERS), help="Number type of raw --vectors files."
+    ),
+    click.option("--dim", type=click.IntRange(min=1), help="Dimensions of raw --vectors files."),
+)
 
 input_options = _stack(
     click.option(
@@ -49,19 +67,10 @@ input_options = _stack(
         type=click.Choice(_NUMBERS),
         help="Number type of a fixed-size binary vector column.",
     ),
-    click.option(
-        "--vectors",
-        multiple=True,
-        metavar="PATH",
-        help="Take the vectors from .npy files (or raw ones, with --dtype and --dim) whose rows "
-        "are those of the PATHs, in order.",
-    ),
-    click.option(
-        "--dtype", type=click.Choice(_NUMBERS), help="Number type of raw --vectors files."
-    ),
-    click.option("--dim", type=click.IntRange(min=1), help="Dimensions of raw --vectors files."),
+    vector_file_options,
     click.option(
         "--where",
+        type=COLUMN,
         metavar="EXPR",
         help='Keep only matching rows, for example "label == 3 and score > 0.5".',
     ),
@@ -115,6 +124,7 @@ resource_options = _stack(
     ),
     click.option(
         "--scratch",
+        type=PLACE,
         metavar="DIR",
         help="Folder for files that do not fit in memory.  [default: the system's]",
     ),
@@ -133,6 +143,7 @@ run_options = _stack(
 show_options = _stack(
     click.option(
         "--config",
+        type=READ,
         metavar="FILE",
         is_eager=True,
         expose_value=False,
@@ -155,7 +166,7 @@ show_options = _stack(
 def output_option(what: str) -> Callable[..., Any]:
     """``-o`` and ``--overwrite``."""
     return _stack(
-        click.option("-o", "--output", required=True, metavar="OUT", help=what),
+        click.option("-o", "--output", required=True, type=WRITTEN, metavar="OUT", help=what),
         click.option("--overwrite", is_flag=True, help="Replace an earlier result."),
     )
 
@@ -201,7 +212,7 @@ resume_option = click.option(
     "until it is done.",
 )
 columns_option = click.option(
-    "--columns", metavar="A,B", help="Input columns to write.  [default: all]"
+    "--columns", type=COLUMNS, metavar="A,B", help="Input columns to write.  [default: all]"
 )
 prefix_option = click.option(
     "--prefix",
@@ -224,17 +235,25 @@ def declared(option: Option, *, required: bool = False) -> Any:
             show_default=option.default is not None,
             help=option.help,
         )
-    plain_number = option.kind == "number" and not option.words
     return click.option(
         *names,
-        type=float if plain_number else str,
-        multiple=option.kind in ("texts", "paths"),
+        type=_type(option),
+        multiple=option.kind in ("texts", "sources", "paths"),
         default=option.default,
         show_default=option.default is not None,
         required=required,
         metavar=option.metavar,
         help=option.help,
     )
+
+
+def _type(option: Option) -> Any:
+    if option.words:
+        return NumberOrWord(option.minimum, option.maximum, option.words)
+    if option.kind == "number":
+        return Number(option.minimum, option.maximum)
+    kinds = {"path": READ, "paths": READ, "output": WRITTEN, "column": COLUMN}
+    return kinds.get(option.kind, click.STRING)
 
 
 def split_columns(text: str | None) -> list[str] | None:
@@ -254,14 +273,15 @@ def common(values: dict[str, Any], *names: str) -> dict[str, Any]:
 
 @contextmanager
 def watched(values: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Keywords that let a verb report its progress on a terminal."""
+    """Keywords that let a verb report to whoever is watching: a terminal, or a recipe."""
     from coresift.cli import console
 
+    lent = click.get_current_context().meta.get(LENT, {})
     shown = console.shows_progress(values)
     values.pop("quiet")
     values.pop("no_progress")
     if not shown:
-        yield {}
+        yield lent
         return
     with console.TerminalProgress() as progress:
-        yield {"progress": progress}
+        yield {**lent, "progress": progress}

@@ -34,6 +34,8 @@ class Target:
     ----------
     path : path
         ``X.parquet`` for one file, anything else for a directory.
+    suffixes : tuple of str
+        Of names that stand for one file.
     overwrite : bool
         Whether an existing result may be replaced.
     inputs : sequence of str
@@ -57,7 +59,12 @@ class Target:
     staging: Path
 
     def __init__(
-        self, path: str | os.PathLike[str], *, overwrite: bool = False, inputs: Sequence[str] = ()
+        self,
+        path: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        inputs: Sequence[str] = (),
+        suffixes: tuple[str, ...] = (".parquet",),
     ) -> None:
         text = os.fspath(path)
         if "://" in text:
@@ -67,7 +74,7 @@ class Target:
             )
         self.name = text
         self.path = Path(text).absolute()
-        self.is_file = self.path.suffix == ".parquet"
+        self.is_file = self.path.suffix in suffixes
         self._overwrite = overwrite
         self._refuse_inputs(inputs)
         self._refuse_existing()
@@ -149,7 +156,7 @@ class Target:
             self._folder = Path(folder)
             self._lock = os.open(self._folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
-            self.staging = self._folder / ("result.parquet" if self.is_file else "result")
+            self.staging = self._folder / ("result" + (self.path.suffix if self.is_file else ""))
             if not self.is_file:
                 self.staging.mkdir()
         except OSError as error:

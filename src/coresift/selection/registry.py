@@ -60,7 +60,7 @@ class Method:
     size : {"required", "optional", "none"}
         Whether it takes ``-n``.
     takes : tuple of str
-        What the user may bring: ``clustering``.
+        What the user may bring: ``clustering``, ``losses``.
     random : bool
         Whether its result depends on the seed, unless options say otherwise.
     random_with : dict
@@ -131,6 +131,7 @@ METHODS: dict[str, Method] = {
             streaming=True,
             params=BanditParams,
             loader="coresift.selection.bandit:select",
+            takes=("gradients", "target"),
             reads=(*("assignments",) * 3, "gradients"),
             adds=("row", "weight", "score", "cluster", "rank"),
         ),
@@ -318,6 +319,7 @@ METHODS: dict[str, Method] = {
             params=SensitivityParams,
             loader="coresift.selection.sensitivity:select",
             reads=("assignments",) * 6,
+            takes=("losses",),
             adds=("row", "weight", "score", "cluster"),
         ),
         Method(

@@ -7,26 +7,32 @@ from typing import Any
 import click
 
 from coresift.cli import options
+from coresift.cli.types import COLUMN, FOLDER, READ
 
 
 @click.command("evaluate")
-@click.argument("subset")
-@click.argument("more", nargs=-1, metavar="[PATH]...")
+@click.argument("subset", type=READ)
+@click.argument("more", nargs=-1, metavar="[PATH]...", type=READ)
 @click.option(
     "--full",
     multiple=True,
     required=True,
+    type=READ,
     metavar="PATH",
     help="The dump the subset was chosen from; further PATHs may follow.",
 )
 @click.option(
     "--clusters",
+    type=FOLDER,
     metavar="DIR",
     help="Clustering whose centroids and clusters are used.  [default: the one the subset was "
     "chosen with, or a reference k-means]",
 )
 @click.option(
-    "--label", metavar="COLUMN", help="Class of each row: adds class balance and a probe."
+    "--label",
+    type=COLUMN,
+    metavar="COLUMN",
+    help="Class of each row: adds class balance and a probe.",
 )
 @click.option(
     "--repeats",

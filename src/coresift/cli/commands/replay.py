@@ -7,10 +7,11 @@ from typing import Any
 import click
 
 from coresift.cli import options
+from coresift.cli.types import READ
 
 
 @click.command("replay")
-@click.argument("result", metavar="OUT")
+@click.argument("result", metavar="OUT", type=READ)
 @options.output_option("Where to write the new result.")
 @options.resource_options
 @options.show_options

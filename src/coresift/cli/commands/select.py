@@ -8,6 +8,7 @@ import click
 
 from coresift.cli import options
 from coresift.cli.config import read_environment
+from coresift.cli.types import FOLDER
 from coresift.selection import registry
 from coresift.selection.registry import Method
 
@@ -24,7 +25,7 @@ class Methods(click.Group):
         method = registry.METHODS.get(cmd_name)
         if method is None:
             return None
-        return read_environment(_command(method), "select", cmd_name)
+        return read_environment(build(method), "select", cmd_name)
 
 
 @click.group("select", cls=Methods, subcommand_metavar="METHOD PATH... -n N -o OUT")
@@ -36,7 +37,9 @@ def command() -> None:
     """
 
 
-def _command(method: Method) -> click.Command:
+def build(method: Method) -> click.Command:
+    """Make the command of a method."""
+
     def run(
         paths: tuple[str, ...],
         as_json: bool,
@@ -139,6 +142,7 @@ def _clusters(method: Method) -> list[Any]:
         click.option(
             "--clusters",
             required="clustering" in method.needs,
+            type=FOLDER,
             metavar="DIR",
             help="A clustering of the same dump, from `coresift cluster`.",
         )

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from coresift.cli import options
+from coresift.cli.types import COLUMNS, FOLDER, READ
 from coresift.selection.params.carrying import CarryingParams
 
 
@@ -22,6 +23,7 @@ def _rule_options(function: Any) -> Any:
 @click.option(
     "--subset",
     required=True,
+    type=READ,
     metavar="SUBSET",
     help="The rows that weights were learned on: a selection from this dump, or any Parquet with a "
     "column `row`.",
@@ -29,12 +31,14 @@ def _rule_options(function: Any) -> Any:
 @_rule_options
 @click.option(
     "--clusters",
+    type=FOLDER,
     metavar="DIR",
     help="With --by cluster: a clustering of the same dump, from `coresift cluster`.",
 )
 @options.output_option("X.parquet for one file, anything else for a directory.")
 @click.option(
     "--columns",
+    type=COLUMNS,
     metavar="A,B",
     help="Input columns to write beside `row` and `weight`.  [default: none]",
 )

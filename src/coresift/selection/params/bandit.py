@@ -65,6 +65,7 @@ class BanditParams(RuleParams, GradientParams):
     score: str | None = option(
         "Take the score from a column, or an expression of columns, instead of gradients; only "
         "row groups that are needed are read.",
+        kind="column",
         metavar="EXPR",
     )
     most: str | None = option(

@@ -28,6 +28,7 @@ class CoresetParams(Params):
     weight: str | None = option(
         "A column, or an expression of columns, that says how many rows each row stands for: a "
         "coreset of coresets is a coreset of the whole. Default: each stands for itself.",
+        kind="column",
         metavar="EXPR",
     )
     epsilon: float = option(

@@ -16,6 +16,7 @@ class MaxMinParams(PoolParams):
     utility: str | None = option(
         "A column, or an expression of columns, with what each row is worth, 0 or more. Without "
         "it the least distance alone counts.",
+        kind="column",
         metavar="EXPR",
     )
     lambda_: float | str | None = option(

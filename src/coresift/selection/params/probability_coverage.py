@@ -16,6 +16,7 @@ class ProbabilityCoverageParams(GivenParams):
     label: str | None = option(
         "A column with the class of each row, for the start; null where it is not known. Default: "
         "the class of largest probability.",
+        kind="column",
         metavar="COLUMN",
     )
     shots: float = option(

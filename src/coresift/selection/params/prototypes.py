@@ -29,6 +29,7 @@ class PrototypesParams(DrawParams):
     )
     by: str | None = option(
         "Apply --floor to the values of this column, such as classes, instead of clusters.",
+        kind="column",
         metavar="COLUMN",
     )
 

@@ -13,7 +13,9 @@ class RandomParams(Params):
     """Options of ``random``."""
 
     by: str | None = option(
-        "Stratify by this column: each value, null too, is a stratum.", metavar="COLUMN"
+        "Stratify by this column: each value, null too, is a stratum.",
+        kind="column",
+        metavar="COLUMN",
     )
     shares: str = option(
         "How the strata share the rows: by their size, evenly, or by the square root of their "

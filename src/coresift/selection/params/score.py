@@ -20,12 +20,14 @@ class _Given(Params):
         "A column, or an expression of columns such as 'quality - 0.1 * perplexity'; of the "
         "file given to --scores when there is one, where it defaults to the column 'score', or "
         "the only number beside the id.",
+        kind="column",
         metavar="EXPR",
     )
     lowest: bool = option("Prefer the lowest scores.", kind="flag", default=False)
     per: str | None = option(
         "Choose within each value of this column, null too: -n is then per group, and a group "
         "with fewer rows gives all of them.",
+        kind="column",
         metavar="COLUMN",
     )
     scores: str | None = option(
@@ -36,6 +38,7 @@ class _Given(Params):
     )
     on: str | None = option(
         "The column, of the dump and of --scores, that tells which score is whose.",
+        kind="column",
         metavar="COLUMN",
     )
 

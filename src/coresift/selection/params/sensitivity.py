@@ -28,7 +28,9 @@ class SensitivityParams(Params):
         metavar="COLUMN",
     )
     loss: str | None = option(
-        "A column, or an expression of columns, with the loss of every row.", metavar="EXPR"
+        "A column, or an expression of columns, with the loss of every row.",
+        kind="column",
+        metavar="EXPR",
     )
     exponent: float = option(
         "z: how distances to the centroid count, as distance^z.",

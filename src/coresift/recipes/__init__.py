@@ -1,0 +1,1 @@
+"""Recipes: several commands in one file, run again only where something has changed."""
