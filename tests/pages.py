@@ -12,16 +12,16 @@ from pathlib import Path
 def run_page(page: Path, folder: Path) -> list[str]:
     """Write the files that a page shows, run its commands, and return these.
 
-    A block of Python or TOML whose first line is a comment with a name is a file.
+    A block whose first line is a comment with a name of a file is that file.
     """
     blocks = re.findall(r"```(\w+)\n(.*?)```", page.read_text(), re.DOTALL)
     scripts = str(Path(sys.executable).parent)
     environment = {**os.environ, "PATH": scripts + os.pathsep + os.environ["PATH"]}
     ran = []
     for kind, body in blocks:
-        if kind in ("python", "toml"):
-            name = body.splitlines()[0].removeprefix("# ")
-            (folder / name).write_text(body)
+        name = re.match(r"# (\S+\.(py|sh|toml))\n", body)
+        if name:
+            (folder / name[1]).write_text(body)
         if kind != "console":
             continue
         for line in body.splitlines():

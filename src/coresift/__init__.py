@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from coresift.api.compare import compare
     from coresift.api.doctor import doctor
     from coresift.api.evaluate import evaluate
+    from coresift.api.gradients import gradients
     from coresift.api.inspect import inspect
     from coresift.api.plan import plan_cluster, plan_select
     from coresift.api.replay import replay
@@ -36,6 +37,7 @@ __all__ = [
     "compare",
     "doctor",
     "evaluate",
+    "gradients",
     "inspect",
     "plan_cluster",
     "plan_select",
@@ -50,7 +52,8 @@ _MODULES = {
     **{
         name: f"api.{name}"
         for name in (
-            *("cluster", "compare", "doctor", "evaluate", "inspect", "replay", "report"),
+            *("cluster", "compare", "doctor", "evaluate", "gradients", "inspect", "replay"),
+            "report",
             *("select", "weights"),
         )
     },

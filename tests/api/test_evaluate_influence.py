@@ -78,8 +78,8 @@ def test_scores_that_are_none(tmp_path: Path, dumps: tuple[Path, Path]) -> None:
     chosen = tmp_path / "some.parquet"
     for scores, message in (
         (["a", "b"], f"{chosen}: column 'score' is string, not a number"),
-        ([1.0, None], f"{chosen}: 1 nulls in column 'score'"),
-        ([1.0, np.inf], f"{chosen}: score inf of row 3 is not finite"),
+        ([1.0, None], f"{chosen}: the score of row 3 is null or not finite"),
+        ([1.0, np.inf], f"{chosen}: the score of row 3 is null or not finite"),
     ):
         pq.write_table(pa.table({"row": [7, 3], "score": scores}), chosen)
         with pytest.raises(CoresiftError) as caught:

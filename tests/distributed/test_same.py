@@ -146,6 +146,25 @@ def test_weights(by: str, tmp_path: Path, cluster: Any) -> None:
     assert (tmp_path / "here.parquet").read_bytes() == (tmp_path / "there.parquet").read_bytes()
 
 
+@pytest.mark.parametrize("where", [None, "label < 7"])
+def test_gradients_of_a_store(where: str | None, tmp_path: Path, cluster: Any) -> None:
+    dump = digits_dump(tmp_path / "dump", files=3, row_group_size=100)
+    generator = np.random.default_rng(0)
+    for name, rows in (("pool.npy", 1797), ("target.npy", 20)):
+        np.save(tmp_path / name, generator.normal(size=(rows, 30)).astype(np.float16))
+    for place, options in (("here.parquet", {}), ("there.parquet", on(cluster))):
+        params = {
+            "gradient": str(tmp_path / "pool.npy"),
+            "target": str(tmp_path / "target.npy"),
+            "hessian": "fisher",
+        }
+        coresift.select(
+            "influence", dump, size=100, params=params, output=tmp_path / place, where=where,
+            **options,
+        )  # fmt: skip
+    assert (tmp_path / "here.parquet").read_bytes() == (tmp_path / "there.parquet").read_bytes()
+
+
 def test_workers_write_the_parts_of_large_results(
     tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,7 @@ from coresift.io.labels import check_label
 from coresift.io.provenance import Provenance
 from coresift.io.target import Target
 from coresift.io.writer import PartWriter, write_manifest
+from coresift.selection.sources import parts_of
 
 _TABLE = "compare.parquet"
 _MEASURED = ("standings", "seconds", "peak_rss_bytes", "output")
@@ -119,7 +120,7 @@ def compare(
         provenance.params.update(label=label, metrics=sorted(asked), near=near)
         run.announce(provenance)
         used = [*run.paths, *dump.options.vectors]
-        used += [parent["path"] for parent in provenance.parents.values()]
+        used += [path for one in provenance.parents.values() for path in parts_of(one["path"])]
         target = None if output is None else Target(output, overwrite=overwrite, inputs=used)
         home = Journal.open(run.scratch.folder, f"compare-{provenance.key}")
         with target or nullcontext(), home:
@@ -176,13 +177,16 @@ def _provenance(
         path = absolute(str(clustering.path))
         parents["clustering"] = {"path": path, "digest": clustering.digest}
     for entry in entries:
-        mine = parents_of(entry.method, entry.params, None)
+        mine = parents_of(entry.method, entry.params, None, dump.schema)
         parents.update({f"{entry.method.name} {role}": one for role, one in mine.items()})
+    methods = {entry.method.name: recorded(entry.params, dump.schema) for entry in entries}
     return Provenance(
         command="compare",
-        method=",".join(entry.method.name for entry in entries),
+        method=",".join(methods),
         params={
-            "methods": {entry.method.name: recorded(entry.params) for entry in entries},
+            "methods": {
+                entry.method.name: recorded(entry.params, dump.schema) for entry in entries
+            },
             "sizes": [str(one) for one in sizes],
             "seeds": seeds,
             "repeats": repeats,

@@ -24,6 +24,7 @@ _EXTRAS = {
     "report": ("plotly", "report -o X.html and X.png"),
     "map": ("umap", "report --umap"),
     "remote": ("fsspec", "hf:// and other URIs that Arrow does not read itself"),
+    "torch": ("torch", "coresift gradients of a PyTorch model"),
 }
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "pyarrow", "click", "rich")
 

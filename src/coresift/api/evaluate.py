@@ -17,7 +17,7 @@ from coresift.api.reading import (
     selected_with,
 )
 from coresift.api.run import CommonOptions, Paths, Run, absolute
-from coresift.api.validation import Asked, influence_metrics
+from coresift.api.validation import Asked, trained_again
 from coresift.clustering.saved import SavedClustering
 from coresift.core.errors import ParameterError
 from coresift.evaluation.base import BETTER, Metric, Resources, RowSet, summarise
@@ -185,7 +185,7 @@ def evaluate(
     _check({"--repeats": repeats, "--sample": sample})
     asked = asked_for(metrics, label=label is not None, agree=agree is not None, near=near)
     _check({"--centers": centers, "-k": k, "--objective": objective}, coreset=coreset)
-    tried = Asked.of(
+    again = Asked.of(
         influence=influence,
         label=label,
         options={
@@ -209,8 +209,8 @@ def evaluate(
         if label is not None:
             check_label(dump, label)
         other = None if agree is None else _other(run, dump, agree)
-        if tried is not None:
-            tried.open(dump)
+        if again is not None:
+            again.open(dump)
         if given is not None:
             require_same_reading(dump, given, *EVALUATION)
             clustering: SavedClustering | None = given
@@ -227,15 +227,11 @@ def evaluate(
             "centers": centers,
             "k": k,
             "objective": objective,
-            "influence": influence,
-            "target": None if target is None else absolute(os.fspath(target)),
-            "l2": l2,
-            "subsets": subsets,
-            "remove": remove,
+            "influence": None if again is None else asdict(again),
         }
         run.announce(_origin(run, dump, chosen, clustering, recorded))
         sets, vectors = _row_sets(
-            run, dump, chosen, repeats, notes, asked, other, tried, keep_scratch
+            run, dump, chosen, repeats, notes, asked, other, again, keep_scratch
         )
         resources = Resources(run.engine, run.budget, run.scratch, run.progress, run.seed)
         panel = Panel(
@@ -253,7 +249,7 @@ def evaluate(
                 panel.grouping = reference(
                     vectors, sets, clustering, resources, notes, dump.options
                 )
-        if label is not None and (tried is not None or needs(asked, "--label")):
+        if label is not None and (again is not None or needs(asked, "--label")):
             panel.labels = classes(run, dump, label, vectors, notes)
         values = panel.measure(asked)
         certificate = None
@@ -276,8 +272,8 @@ def evaluate(
                     f"centers were fitted to {FITTED_ROWS:,} of the {len(sets[0].rows):,} rows of "
                     f"{chosen.path}, drawn uniformly"
                 )
-        found, validation = influence_metrics(
-            run, dump, tried, chosen, panel.labels, vectors, resources, repeats, notes
+        found, validation = trained_again(
+            run, dump, again, chosen, panel.labels, vectors, resources, repeats, notes
         )
         values.update(found)
         if panel.mmd is not None:
@@ -352,14 +348,14 @@ def _row_sets(
     notes: list[str],
     asked: frozenset[str],
     other: Scan | None,
-    tried: Asked | None,
+    again: Asked | None,
     keep: bool,
 ) -> tuple[list[RowSet], Vectors]:
     """Vectors of the full data; the subset, and uniform subsets of its size."""
     dim = max(dump.embedding.dim, 0 if other is None else other.dim)
     reserve = reserved(run, dump, asked, [chosen.dump.rows] * (1 + repeats), dim)
-    if tried is not None:
-        reserve += tried.reserve(dump, run.budget)
+    if again is not None:
+        reserve += again.reserve(dump, run.budget)
     with run.clock.stage("read"):
         vectors = run.vectors(dump, reserve=reserve, keep=keep)
         subset = chosen.read(vectors, dump.source)

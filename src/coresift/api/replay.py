@@ -16,6 +16,7 @@ from coresift._version import __version__
 from coresift.api.asked import Asked
 from coresift.api.bandit import finish
 from coresift.api.cluster import cluster
+from coresift.api.gradients import gradients
 from coresift.api.run import CommonOptions
 from coresift.api.select import select
 from coresift.api.weights import weights
@@ -24,6 +25,7 @@ from coresift.core.errors import InputError, MismatchError
 from coresift.core.size import Size
 from coresift.io.dump import open_dump
 from coresift.io.provenance import Provenance, read_provenance
+from coresift.selection.sources import digest_of, parts_of
 
 _RESOURCES = ("memory", "threads", "device", "scratch", "batch_rows", "progress")
 
@@ -74,7 +76,7 @@ def replay(
     Parameters
     ----------
     result : path
-        A clustering, a selection or weights that coresift wrote.
+        A clustering, a selection, weights or gradients that coresift wrote.
     output : path
         Where to write the new result.
     overwrite : bool
@@ -228,15 +230,30 @@ def _weights_again(
     return result.output
 
 
+def _gradients_again(
+    provenance: Provenance,
+    output: str | os.PathLike[str],
+    overwrite: bool,
+    options: CommonOptions,
+) -> str:
+    result = gradients(
+        provenance.paths,
+        output=output,
+        overwrite=overwrite,
+        **provenance.output,
+        **provenance.params,
+        **options,
+    )
+    return result.output
+
+
 def _require_parent(role: str, parent: dict[str, str]) -> None:
     """Refuse another result that is gone, or is not what it was."""
     path = parent["path"]
-    if "://" not in path and not Path(path).exists():
-        raise MismatchError(f"the {role} {path} is gone", hint="put it back there")
-    if role == "clustering":
-        digest = SavedClustering.open(path).digest
-    else:
-        digest = open_dump([path]).fingerprint.digest
+    for part in parts_of(path):
+        if "://" not in part and not Path(part).exists():
+            raise MismatchError(f"the {role} {part} is gone", hint="put it back there")
+    digest = SavedClustering.open(path).digest if role == "clustering" else digest_of(path)
     if digest != parent["digest"]:
         raise MismatchError(f"the {role} {path} has changed since", hint="put it back as it was")
 
@@ -244,6 +261,7 @@ def _require_parent(role: str, parent: dict[str, str]) -> None:
 _Again = Callable[[Provenance, str | os.PathLike[str], bool, CommonOptions], str]
 _COMMANDS: dict[str, _Again] = {
     "cluster": _cluster_again,
+    "gradients": _gradients_again,
     "select": _select_again,
     "weights": _weights_again,
 }

@@ -372,7 +372,7 @@ def _content(
         chosen, score = None, None
         if opened.subset is not None:
             chosen = opened.subset.read(vectors, dump.source)
-            score = opened.subset.scores(vectors, dump.source)
+            score = opened.subset.scores()
     clustering = opened.clustering
     if clustering is not None and clustering.rows != vectors.count:
         raise MismatchError(

@@ -17,7 +17,7 @@ from coresift.clustering.saved import SavedClustering
 from coresift.core.errors import OutputError, ParameterError
 from coresift.core.selection import ROW_BYTES, Dropped, Selection
 from coresift.core.size import Size
-from coresift.io.dump import Dump, InputOptions, open_dump
+from coresift.io.dump import Dump, InputOptions
 from coresift.io.provenance import Provenance
 from coresift.io.subset import output_columns, subset_bytes, write_subset
 from coresift.io.target import Target
@@ -26,6 +26,7 @@ from coresift.selection import registry
 from coresift.selection.base import Context, Data
 from coresift.selection.option import Params
 from coresift.selection.registry import Method
+from coresift.selection.sources import digest_of, is_path, parts_of
 
 _MEASURED = ("seconds", "peak_rss_bytes", "output")
 
@@ -153,8 +154,9 @@ def select(
             "prefix": prefix,
         }
         held = output_columns(dump, found.added(clustered=clustering is not None), **shape)
-        parents = parents_of(found, options, clustering)
-        used = [*run.paths, *dump.options.vectors, *(parent["path"] for parent in parents.values())]
+        parents = parents_of(found, options, clustering, dump.schema)
+        others = [path for parent in parents.values() for path in parts_of(parent["path"])]
+        used = [*run.paths, *dump.options.vectors, *others]
         target = Target(
             output, overwrite=overwrite, inputs=[*used, *(table.ref.name for table in dump.tables)]
         )
@@ -166,7 +168,10 @@ def select(
         provenance = Provenance(
             command="select",
             method=found.name,
-            params={**recorded(options), "size": None if wanted is None else str(wanted)},
+            params={
+                **recorded(options, dump.schema),
+                "size": None if wanted is None else str(wanted),
+            },
             output=shape,
             parents=parents,
             **run.input_provenance(dump),
@@ -239,7 +244,7 @@ def follow(run: Run, clustering: SavedClustering) -> InputOptions:
     return theirs
 
 
-def recorded(options: Params) -> dict[str, Any]:
+def recorded(options: Params, schema: pa.Schema) -> dict[str, Any]:
     """The options that decide the result, with paths that mean the same from elsewhere."""
     values: dict[str, Any] = options.to_json()
     for item in options.options():
@@ -248,13 +253,16 @@ def recorded(options: Params) -> dict[str, Any]:
         value = values[item.name]
         if item.kind == "path" and isinstance(value, str):
             values[item.name] = absolute(value)
-        elif item.kind == "paths" and isinstance(value, tuple):
-            values[item.name] = [path if path in item.words else absolute(path) for path in value]
+        elif item.kind in ("paths", "sources") and isinstance(value, tuple):
+            words = [*item.words, *(schema.names if item.kind == "sources" else [])]
+            values[item.name] = [
+                text if text in words else ",".join(map(absolute, parts_of(text))) for text in value
+            ]
     return values
 
 
 def parents_of(
-    method: Method, options: Params, clustering: SavedClustering | None
+    method: Method, options: Params, clustering: SavedClustering | None, schema: pa.Schema
 ) -> dict[str, dict[str, str]]:
     """Paths and digests of the other results that are used."""
     parents = {}
@@ -265,15 +273,15 @@ def parents_of(
         }
     for item in method.params.options():
         value = getattr(options, item.field)
-        if item.kind not in ("path", "paths") or value is None:
+        if item.kind not in ("path", "paths", "sources") or value is None:
             continue
         paths = [value] if isinstance(value, str) else value
         for number, path in enumerate(paths, start=1):
-            if path in item.words:
+            if path in item.words or (item.kind == "sources" and not is_path(path, schema)):
                 continue
-            digest = open_dump([path]).fingerprint.digest
             role = item.name if number == 1 else f"{item.name} {number}"
-            parents[role] = {"path": absolute(path), "digest": digest}
+            where = ",".join(map(absolute, parts_of(path)))
+            parents[role] = {"path": where, "digest": digest_of(path)}
     return parents
 
 

@@ -1,4 +1,4 @@
-"""The part of the verb ``evaluate`` that is about influence."""
+"""The part of the verb ``evaluate`` that is about classes, and influence by them."""
 
 from __future__ import annotations
 
@@ -101,10 +101,10 @@ class Asked:
         return float(found) if isinstance(found, int | float) else L2
 
 
-def influence_metrics(
+def trained_again(
     run: Run,
     dump: Dump,
-    asked: Asked | None,
+    again: Asked | None,
     chosen: SubsetFile,
     labels: Labels | None,
     vectors: Vectors,
@@ -112,26 +112,41 @@ def influence_metrics(
     repeats: int,
     notes: list[str],
 ) -> tuple[Values, Validation | None]:
-    """Train the probe, and again without rows, where that was asked for."""
-    if asked is None or labels is None:
+    """Metrics of training again without rows, if that was asked for."""
+    if again is None or labels is None:
         return {}, None
-    target = asked.open(dump)
     with run.clock.stage("influence"):
-        rows = chosen.read(vectors, dump.source).rows
-        scores = chosen.scores(vectors, dump.source)
-        training = train(vectors, labels, run.budget, run.seed, asked.penalty(chosen), asked.label)
-        examples = read_examples(target, asked.label, training, labels, resources)
-        params = {} if chosen.provenance is None else chosen.provenance.params
-        values, told = validate(
-            training,
-            Factors(training.probe, vectors, labels.codes),
-            examples,
-            Scored(rows, scores, harm=params.get("sign") == "harm"),
-            resources,
-            repeats=repeats,
-            subsets=asked.subsets or SUBSETS,
-            remove=asked.remove,
-        )
+        return _influence(run, dump, again, chosen, labels, vectors, resources, repeats, notes)
+
+
+def _influence(
+    run: Run,
+    dump: Dump,
+    again: Asked,
+    chosen: SubsetFile,
+    labels: Labels,
+    vectors: Vectors,
+    resources: Resources,
+    repeats: int,
+    notes: list[str],
+) -> tuple[Values, Validation]:
+    """Train the probe, and again without rows."""
+    target = again.open(dump)
+    rows = chosen.read(vectors, dump.source).rows
+    scores = chosen.finite_scores()
+    training = train(vectors, labels, run.budget, run.seed, again.penalty(chosen), again.label)
+    examples = read_examples(target, again.label, training, labels, resources)
+    params = {} if chosen.provenance is None else chosen.provenance.params
+    values, told = validate(
+        training,
+        Factors(training.probe, vectors, labels.codes),
+        examples,
+        Scored(rows, scores, harm=params.get("sign") == "harm"),
+        resources,
+        repeats=repeats,
+        subsets=again.subsets or SUBSETS,
+        remove=again.remove,
+    )
     notes.extend(training.notes)
     if examples.left_out:
         notes.append(f"{examples.left_out:,} rows of {target.source} were left out")

@@ -25,6 +25,7 @@ _COMMANDS = {
     "compare": "Methods side by side: the same sizes, over seeds, by every metric.",
     "report": "Pictures of a clustering or a selection.",
     "weights": "Carry weights that were learned on a subset to all rows.",
+    "gradients": "Write the gradient of a model's loss for each row.",
     "run": "Run the steps of a recipe, and none whose result is there.",
     "methods": "The selection methods, their papers and needs.",
     "replay": "Run again from a result's provenance, and compare.",

@@ -41,17 +41,7 @@ def _remember_debug(context: click.Context, _: click.Parameter, value: bool) -> 
 
 paths = click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=READ)
 
-input_options = _stack(
-    click.option(
-        "--embedding",
-        metavar="NAME",
-        help="Vector column, or a pattern of number columns such as 'x_*'. Default: the only one.",
-    ),
-    click.option(
-        "--embedding-dtype",
-        type=click.Choice(_NUMBERS),
-        help="Number type of a fixed-size binary vector column.",
-    ),
+vector_file_options = _stack(
     click.option(
         "--vectors",
         multiple=True,
@@ -64,6 +54,20 @@ input_options = _stack(
         "--dtype", type=click.Choice(_NUMBERS), help="Number type of raw --vectors files."
     ),
     click.option("--dim", type=click.IntRange(min=1), help="Dimensions of raw --vectors files."),
+)
+
+input_options = _stack(
+    click.option(
+        "--embedding",
+        metavar="NAME",
+        help="Vector column, or a pattern of number columns such as 'x_*'. Default: the only one.",
+    ),
+    click.option(
+        "--embedding-dtype",
+        type=click.Choice(_NUMBERS),
+        help="Number type of a fixed-size binary vector column.",
+    ),
+    vector_file_options,
     click.option(
         "--where",
         type=COLUMN,
@@ -234,7 +238,7 @@ def declared(option: Option, *, required: bool = False) -> Any:
     return click.option(
         *names,
         type=_type(option),
-        multiple=option.kind in ("texts", "paths"),
+        multiple=option.kind in ("texts", "sources", "paths"),
         default=option.default,
         show_default=option.default is not None,
         required=required,

@@ -57,26 +57,35 @@ class SubsetFile(RowFile):
             raise InputError(f"{self.path}: all weights are 0")
         return RowSet(ids, weight)
 
-    def scores(self, vectors: Vectors, full: str) -> NDArray[np.float64] | None:
-        """Read the column of scores in the order of :meth:`read`; None without one.
+    def scores(self) -> NDArray[np.float64] | None:
+        """Scores of the rows in the order of their ids; None where there are none."""
+        name = self._prefix + "score"
+        if name not in self.dump.schema.names:
+            return None
+        values = self.column(name).cast(pa.float64())
+        ids = self.numbers(self.column(self.row_column), self.row_column, pa.int64())
+        return np.asarray(values.to_numpy(), np.float64)[np.argsort(ids, kind="stable")]
+
+    def finite_scores(self) -> NDArray[np.float64] | None:
+        """Scores as :meth:`scores` reads them, each of them a number.
 
         Raises
         ------
         InputError
-            When a score is null or not finite.
+            When one is null or not finite.
         """
         name = self._prefix + "score"
         if name not in self.dump.schema.names:
             return None
-        values = self.column(name)
-        if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
-            raise InputError(f"{self.path}: column {name!r} is {values.type}, not a number")
-        ids = self.ids(vectors.kept, vectors.rows, full)
-        found = self.numbers(values, name, pa.float64()).astype(np.float64)
-        order = np.argsort(ids, kind="stable")
-        wrong = order[~np.isfinite(found[order])]
+        kind = self.dump.schema.field(name).type
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+            raise InputError(f"{self.path}: column {name!r} is {kind}, not a number")
+        found = self.scores()
+        assert found is not None
+        wrong = np.flatnonzero(~np.isfinite(found))
         if len(wrong):
+            ids = self.numbers(self.column(self.row_column), self.row_column, pa.int64())
             raise InputError(
-                f"{self.path}: score {found[wrong[0]]:g} of row {ids[wrong[0]]} is not finite"
+                f"{self.path}: the score of row {np.sort(ids)[wrong[0]]} is null or not finite"
             )
-        return found[order]
+        return found

@@ -36,6 +36,38 @@ class Gradients(Protocol):
         """Of some rows, ascending, shape (len(rows), dim); no more is read than holds them."""
 
 
+class Source(Gradients, Protocol):
+    """Gradients of a dump's rows, and which rows have one.
+
+    Attributes
+    ----------
+    rows : int
+        Rows of the dump.
+    """
+
+    @property
+    def kept(self) -> NDArray[np.bool_]:
+        """Rows that match ``--where`` and have a gradient, of those read so far."""
+
+    @property
+    def dropped(self) -> int:
+        """Rows read so far that match and have none."""
+
+    @property
+    def name(self) -> str:
+        """Of the column or store."""
+
+    @property
+    def source(self) -> str:
+        """Where it is, for messages."""
+
+    def fetch(self, rows: NDArray[np.int64] | None = None) -> None:
+        """Read some rows, ascending, or all, so far as that is needed to know who has one."""
+
+    def require_some(self) -> None:
+        """Refuse a dump of which no row is left."""
+
+
 class Influence(Protocol):
     """The influence of each row on each target: g_row . H^-1 . g_target.
 

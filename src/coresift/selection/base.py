@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
@@ -19,7 +19,6 @@ from coresift.core.progress import Progress
 from coresift.core.selection import Selection
 from coresift.core.size import Size
 from coresift.engine.base import Engine
-from coresift.influence.columns import Columns
 from coresift.io.dump import Dump, InputOptions, Shard, open_dump
 from coresift.io.rowfile import RowFile
 from coresift.io.store import RowStore, Scratch
@@ -27,6 +26,7 @@ from coresift.io.vectors import Vectors, ingest, vector_batches
 from coresift.selection.candidates import Candidates, find_candidates
 from coresift.selection.columns import Block, Column, find_column
 from coresift.selection.lazy import LazyColumn
+from coresift.selection.sources import Opening
 
 Result = TypeVar("Result")
 # of some vectors: smallest and largest squared norm, and how many are zero
@@ -172,24 +172,9 @@ class Data:
             )
         return found
 
-    def gradients(self, column: str, context: Context) -> Columns:
-        """Gradients of the dump's rows, in a vector column of their own.
-
-        Raises
-        ------
-        InputError
-            When there is no such column.
-        """
-        options = replace(self._dump.options, embedding=column, metric="l2")
-        return Columns(replace(self._dump, options=options), context)
-
-    def target(self, path: str, column: str, context: Context) -> Columns:
-        """Gradients of the rows of another dump, such as a validation set."""
-        mine = self._dump.options
-        options = InputOptions(
-            embedding=column, embedding_dtype=mine.embedding_dtype, invalid=mine.invalid
-        )
-        return Columns(open_dump([path], options), context)
+    def gradients(self, context: Context) -> Opening:
+        """What opens gradients: of the dump's rows, and of the rows of a target."""
+        return Opening(self._dump, context)
 
     def points(self, context: Context, reserve: int) -> Vectors:
         """The candidates' vectors, to be read any number of times.

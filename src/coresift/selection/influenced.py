@@ -16,8 +16,7 @@ from coresift.core import randomness
 from coresift.core.errors import InputError
 from coresift.influence import curvature as curvatures
 from coresift.influence import kfac
-from coresift.influence.base import Gradients, Influence
-from coresift.influence.columns import Columns
+from coresift.influence.base import Gradients, Influence, Source
 from coresift.influence.curvature import Curvature
 from coresift.influence.products import Dense, Products, Term
 from coresift.influence.targets import layer_targets, preconditioned
@@ -102,7 +101,8 @@ class _Opening:
         self._curvatures: list[Curvature | kfac.Kronecker] = []
         self._left_out = 0
         self._sampled = False
-        self.pools: list[Columns] = []
+        self._sources = data.gradients(context)
+        self.pools: list[Source] = []
 
     def dense(self, name: str, rate: float) -> Term:
         """A checkpoint whose gradients stand in a column."""
@@ -137,12 +137,12 @@ class _Opening:
         )
         return kfac.Layer(into, out, rate * targets, cosine=self._cosine)
 
-    def _pool(self, name: str) -> Columns:
-        found = self._data.gradients(name, self._context)
+    def _pool(self, name: str) -> Source:
+        found = self._sources.pool(name)
         self.pools.append(found)
         return found
 
-    def _read(self, pool: Columns) -> None:
+    def _read(self, pool: Source) -> None:
         if not self._lazily or (
             self._params.curved != "identity" and self._params.hessian_rows is None
         ):
@@ -152,7 +152,7 @@ class _Opening:
         """Gradients of the target in a column, one for each task."""
         found: list[Gradients] = []
         for path in self._params.target or ():
-            task = self._data.target(path, name, self._context)
+            task = self._sources.target(path, name, self._params.gradient or (name,))
             if task.dim != dim:
                 raise InputError(
                     f"--target {path}: gradients of {task.dim:,} elements in {name!r}, expected "
@@ -165,7 +165,7 @@ class _Opening:
             found.append(task)
         return found
 
-    def _curvature(self, pool: Columns) -> Curvature:
+    def _curvature(self, pool: Source) -> Curvature:
         params, context = self._params, self._context
         if params.curved == "identity":
             return curvatures.identity()
@@ -181,7 +181,7 @@ class _Opening:
             )
         return kfac.from_gradients(pool, shape, params.added, context, self._sample(pool))
 
-    def _sample(self, pool: Columns) -> NDArray[np.int64] | None:
+    def _sample(self, pool: Source) -> NDArray[np.int64] | None:
         """Rows that the Hessian is estimated from, ascending; None for all."""
         wanted = self._params.hessian_rows
         # lazily, it is not known yet which rows have a gradient

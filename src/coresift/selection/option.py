@@ -15,7 +15,7 @@ from typing import Any, Literal, Self
 
 from coresift.core.errors import ParameterError
 
-Kind = Literal["text", "texts", "column", "paths", "path", "output", "number", "flag"]
+Kind = Literal["text", "texts", "column", "sources", "paths", "path", "output", "number", "flag"]
 Value = str | float | bool | tuple[str, ...] | None
 
 
@@ -31,10 +31,10 @@ class Option:
         Name in JSON, in a config file and as a Python key: ``with_replacement``.
     flag : str
         On the command line: ``--with-replacement``.
-    kind : {"text", "texts", "column", "paths", "path", "output", "number", "flag"}
-        What it takes: a column of the input or an expression of some, a path that is read, an
-        output that is written; a flag takes nothing. ``texts`` and ``paths`` may be given
-        several times.
+    kind : {"text", "texts", "column", "sources", "paths", "path", "output", "number", "flag"}
+        What it takes: a column of the input or an expression of some, a path that is read, a
+        source that is a column or a path, an output that is written; a flag takes nothing.
+        ``texts``, ``sources`` and ``paths`` may be given several times.
     help : str
         One or two sentences.
     default : object
@@ -77,7 +77,7 @@ class Option:
             return value
         if self.kind == "number":
             return self._number(value)
-        if self.kind in ("texts", "paths"):
+        if self.kind in ("texts", "sources", "paths"):
             if isinstance(value, Sequence) and not isinstance(value, str):
                 return tuple(str(item) for item in value) or None
             return (str(value),)

@@ -19,21 +19,23 @@ class GradientParams(ProbeParams):
 
     target: tuple[str, ...] | None = option(
         "Rows whose loss is to go down: a dump with the same column of gradients, of a "
-        "validation set for example. Given several times, each is a task, which counts by the "
-        "mean of its rows. With --label, two words need no other dump, and --sign harm then finds "
-        "rows that are likely mislabelled: self is all other rows, and the score minus the row's "
-        "self-influence; left-out is the row itself, and the score minus its loss had the probe "
-        "not seen it.",
+        "validation set for example, or a STORE like that of --gradient. Given several times, "
+        "each is a task, which counts by the mean of its rows. With --label, two words need no "
+        "other dump, and --sign harm then finds rows that are likely mislabelled: self is all "
+        "other rows, and the score minus the row's self-influence; left-out is the row itself, "
+        "and the score minus its loss had the probe not seen it.",
         kind="paths",
         metavar="PATH|self|left-out",
         words=(SELF, LEFT_OUT),
     )
     gradient: tuple[str, ...] | None = option(
         "The vector column, here and in --target, that holds the gradient (or a projection of "
-        "it) of the loss of each row. Given several times, each is a checkpoint, and their "
-        "influences are added up.",
-        kind="texts",
-        metavar="COLUMN",
+        "it) of the loss of each row. Or a store of them, a row for each row: what `coresift "
+        "gradients` wrote, a folder of bergson, TRAK or LESS, a tensor in .pt, a 2-D .npy; "
+        "--target is then a store too. Given several times, each is a checkpoint, and their "
+        "influences are added up; each --target then names a store for each, separated by commas.",
+        kind="sources",
+        metavar="COLUMN|STORE",
     )
     learning_rate: tuple[str, ...] | None = option(
         "The learning rate at each --gradient, in their order: what its influence is multiplied "
@@ -171,7 +173,7 @@ class GradientParams(ProbeParams):
         if self.gradient is None and not factors and self.label is None:
             raise ParameterError(
                 "influence needs gradients",
-                hint="give --gradient COLUMN, a vector column, or --label COLUMN, for a probe",
+                hint="give --gradient COLUMN, a vector column, or a store; or --label COLUMN",
             )
         if self.gradient is not None and factors:
             raise ParameterError(

@@ -1,0 +1,1 @@
+"""Gradients of a user's model, row by row."""

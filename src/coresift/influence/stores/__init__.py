@@ -1,0 +1,1 @@
+"""Gradients that other tools left on disk, read where they lie."""
