@@ -18,6 +18,7 @@ from coresift.io import subset, writer
 from coresift.selection import ranking
 from coresift.selection.registry import METHODS, Method
 from tests.data import digits_dump, vector_table, write_dump
+from tests.selection.choosing import choose
 from tests.selection.test_contract import _choose, _same
 
 pytestmark = pytest.mark.xdist_group("ray")
@@ -75,6 +76,17 @@ def test_influence(params: dict[str, object], tmp_path: Path, engine: RayEngine)
     here = _choose(method, tmp_path / "a", files=3, more=params)
     there = _choose(method, tmp_path / "b", files=3, more=params, engine=engine)
     assert _same(here, there)
+
+
+@pytest.mark.usefixtures("small_shards")
+@pytest.mark.parametrize("hessian", ["exact", "kfac"])
+def test_influence_by_a_probe(hessian: str, tmp_path: Path, engine: RayEngine) -> None:
+    dump = digits_dump(tmp_path / "dump", files=3, row_group_size=100)
+    for target in (dump / "emb-000.parquet", "self"):
+        params: dict[str, object] = {"label": "label", "target": target, "hessian": hessian}
+        here = choose("influence", dump, 40, params)
+        there = choose("influence", dump, 40, params, engine=engine)
+        assert _same(here, there)
 
 
 @pytest.mark.usefixtures("small_shards")

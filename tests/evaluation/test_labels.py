@@ -9,10 +9,11 @@ import pyarrow as pa
 import pytest
 
 from coresift.core.errors import ParameterError
-from coresift.evaluation import labels as module
 from coresift.evaluation.base import RowSet
-from coresift.evaluation.labels import check_label, read_labels
+from coresift.evaluation.labels import balance
+from coresift.io import labels as module
 from coresift.io.dump import open_dump
+from coresift.io.labels import check_label, read_labels
 from tests.data import gaussians, vector_table, write_dump
 from tests.evaluation.cases import everything, resources
 
@@ -35,11 +36,12 @@ def test_codes_by_first_row(tmp_path: Path, name: str, files: int) -> None:
     dump = open_dump([write_dump(tmp_path, table, files=files)])
     check_label(dump, "label")
     with resources(threads=2) as lent:
-        found = read_labels(dump, "label", None, lent)
+        found = read_labels(dump, "label", None, lent.engine, lent.progress)
         kept = np.array([0, 1, 1, 0, 1, 1, 1, 1], bool)
-        of_kept = read_labels(dump, "label", kept, lent)
+        of_kept = read_labels(dump, "label", kept, lent.engine, lent.progress)
     assert found.codes.tolist() == EXPECTED
     assert (found.count.tolist(), found.missing) == ([2, 3, 2], 1)
+    assert list(found.values) == table.column("label").take([0, 1, 3]).to_pylist()
     assert of_kept.codes.tolist() == [-1, 0, 0, -1, -1, 1, 2, 0]
     assert (of_kept.count.tolist(), of_kept.missing) == ([3, 1, 1], 1)
 
@@ -48,7 +50,21 @@ def test_truth_values(tmp_path: Path) -> None:
     table = vector_table(gaussians(4, 3, 2), flag=[True, False, False, True])
     dump = open_dump([write_dump(tmp_path, table, files=2)])
     with resources() as lent:
-        assert read_labels(dump, "flag", None, lent).codes.tolist() == [0, 1, 1, 0]
+        assert read_labels(dump, "flag", None, lent.engine, lent.progress).codes.tolist() == [
+            0,
+            1,
+            1,
+            0,
+        ]
+
+
+def test_known_classes_come_first(tmp_path: Path) -> None:
+    table = vector_table(gaussians(4, 3, 2), label=["b", "d", "a", "b"])
+    dump = open_dump([write_dump(tmp_path, table, files=2)])
+    with resources() as lent:
+        found = read_labels(dump, "label", None, lent.engine, lent.progress, ("a", "b", "c"))
+    assert (found.codes.tolist(), found.count.tolist()) == ([1, 3, 0, 1], [1, 2, 0, 1])
+    assert found.values == ("a", "b", "c", "d")
 
 
 def test_balance() -> None:
@@ -61,7 +77,7 @@ def test_balance() -> None:
         RowSet(np.array([2, 8]), np.ones(2)),
         RowSet(np.array([5]), np.ones(1)),
     ]
-    found = labels.balance(sets)
+    found = balance(labels, sets)
     thirds = -(2 / 3) * np.log(2 / 3) - np.log(1 / 3) / 3
     expected = [np.log(4), np.log(4), thirds, 0.0, 0.0]
     assert found["label_entropy"] == pytest.approx(expected)
@@ -84,9 +100,9 @@ def test_what_cannot_be_a_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(module, "_MOST_CLASSES", 7)
     with resources() as lent:
         with pytest.raises(ParameterError) as caught:
-            read_labels(dump, "none", None, lent)
+            read_labels(dump, "none", None, lent.engine, lent.progress)
         assert caught.value.message == "--label 'none': no row has a value"
         with pytest.raises(ParameterError) as caught:
-            read_labels(dump, "id", None, lent)
+            read_labels(dump, "id", None, lent.engine, lent.progress)
     assert caught.value.message == "--label 'id' has more than 7 different values"
     assert caught.value.hint == "name a column of classes, not of ids"

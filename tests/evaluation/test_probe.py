@@ -13,8 +13,8 @@ from coresift.core import randomness
 from coresift.core.memory import Budget
 from coresift.evaluation import probe as module
 from coresift.evaluation.base import RowSet
-from coresift.evaluation.labels import Labels
 from coresift.evaluation.probe import fit, probe
+from coresift.io.labels import Labels
 from tests.clustering.rows import Rows
 from tests.data import digits, gaussians
 from tests.evaluation.cases import everything, resources, weighted

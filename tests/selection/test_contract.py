@@ -77,10 +77,9 @@ def _choose(
     source = _dump(
         folder, files=files, groups=groups, invalid=invalid, vectors=vectors, method=method
     )
-    params: dict[str, object] = dict(more or {})
+    params: dict[str, object] = {**_needed(method, folder), **(more or {})}
     clustering = None
     wanted: str | int | None = size
-    params.update(_needed(method, folder))
     if method.size == "none":
         params["target"], wanted = str(size), None
     if "clustering" in method.needs or centroids is not None:
@@ -211,6 +210,8 @@ def test_choices_that_make_a_method_random(method: Method, tmp_path: Path) -> No
                 more["threshold"] = 0
             if choice == "kfac":
                 more["layer"] = "2x2"
+            if choice == "exact":
+                more |= {"label": "label", "target": "self", "gradient": None}
             folder = tmp_path / option.name / choice
             # some rules draw in proportion to the score, which then must not be negative
             vectors = np.abs(_vectors(False)) if "gradients" in method.needs else None

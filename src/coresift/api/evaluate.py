@@ -16,6 +16,7 @@ from coresift.api.reading import (
     selected_with,
 )
 from coresift.api.run import CommonOptions, Paths, Run, absolute
+from coresift.api.validation import Asked, class_metrics
 from coresift.clustering.points import Points, Sample, sample_rows
 from coresift.clustering.saved import SavedClustering
 from coresift.core.errors import MismatchError, ParameterError
@@ -24,11 +25,12 @@ from coresift.evaluation.certificate import FITTED_ROWS, Certificate, certify
 from coresift.evaluation.cost import kmeans_cost_error
 from coresift.evaluation.coverage import coverage
 from coresift.evaluation.grouping import Grouping
-from coresift.evaluation.labels import Labels, check_label, read_labels
+from coresift.evaluation.influence import Validation
 from coresift.evaluation.mmd import Mmd, mmd
-from coresift.evaluation.probe import probe, training_bytes
+from coresift.evaluation.probe import training_bytes
 from coresift.evaluation.subset import SubsetFile
 from coresift.io.dump import Dump, InputOptions
+from coresift.io.labels import check_label
 from coresift.io.provenance import Provenance
 from coresift.io.vectors import Vectors
 
@@ -70,6 +72,8 @@ class Evaluation:
         The column of classes.
     coreset : Certificate or None
         The centers that costs were compared at, where that was asked for.
+    influence : Validation or None
+        What a probe was trained on again, where that was asked for.
     notes : tuple of str
         What was sampled, skipped or replaced.
     seconds : dict of str to float
@@ -90,6 +94,7 @@ class Evaluation:
     coverage_rows: int
     label: str | None
     coreset: Certificate | None
+    influence: Validation | None
     notes: tuple[str, ...]
     seconds: dict[str, float]
     peak_rss_bytes: int
@@ -111,6 +116,11 @@ def evaluate(
     centers: int | None = None,
     k: int | None = None,
     objective: str | None = None,
+    influence: bool = False,
+    target: str | os.PathLike[str] | None = None,
+    l2: float | None = None,
+    subsets: int | None = None,
+    remove: int | None = None,
     keep_scratch: bool = False,
     **common: Unpack[CommonOptions],
 ) -> Evaluation:
@@ -144,6 +154,18 @@ def evaluate(
         Centers of a set; by default as many as the clustering has.
     objective : {"kmeans", "kmedian"}, optional
         What cost is; by default that which the subset was selected for, or else ``kmeans``.
+    influence : bool
+        Train a probe on ``label`` again without some rows, and compare the loss on ``target`` with
+        what the column ``score`` of the subset, and influence computed anew, say of it.
+    target : path, optional
+        A dump with the same columns, whose mean loss is looked at.
+    l2 : float, optional
+        Penalty of the probe; by default that of the selection, or else 0.01.
+    subsets : int, optional
+        Random halves to train on; 100 by default.
+    remove : int, optional
+        How many rows of highest score are left out; by default all of the subset, or of a subset
+        of more than half of the rows the best tenth.
     keep_scratch : bool
         Leave the decoded vectors in the scratch folder, for the next command on this dump.
     **common
@@ -160,6 +182,16 @@ def evaluate(
     """
     _check({"--repeats": repeats, "--sample": sample})
     _check({"--centers": centers, "-k": k, "--objective": objective}, coreset=coreset)
+    again = Asked.of(
+        influence=influence,
+        label=label,
+        options={
+            "--target": None if target is None else os.fspath(target),
+            "--l2": l2,
+            "--subsets": subsets,
+            "--remove": remove,
+        },
+    )
     with Run(full, common) as run:
         chosen = SubsetFile.open(os.fspath(subset))
         given = None if clusters is None else SavedClustering.open(Path(clusters))
@@ -173,6 +205,8 @@ def evaluate(
             notes.append("evaluate ran on the CPU: it has no work for --device cuda")
         if label is not None:
             check_label(dump, label)
+        if again is not None:
+            again.open(dump)
         if given is not None:
             require_same_reading(dump, given, *EVALUATION)
             clustering: SavedClustering | None = given
@@ -186,10 +220,11 @@ def evaluate(
             "centers": centers,
             "k": k,
             "objective": objective,
+            "influence": None if again is None else asdict(again),
         }
         run.announce(_origin(run, dump, chosen, clustering, asked))
         sets, vectors = _row_sets(
-            run, dump, chosen, repeats, notes, probed=label is not None, keep=keep_scratch
+            run, dump, chosen, repeats, notes, probed=label, again=again, keep=keep_scratch
         )
         if clustering is not None and clustering.rows != vectors.count:
             raise MismatchError(
@@ -228,8 +263,10 @@ def evaluate(
             discrepancy = mmd(vectors, sets, resources)
         values.update(discrepancy.values)
         values.update(grouping.clusters_hit())
-        if label is not None:
-            values.update(_classes(run, dump, label, vectors, sets, resources, notes))
+        found, validation = class_metrics(
+            run, dump, label, chosen, vectors, sets, resources, notes, again
+        )
+        values.update(found)
         notes.append(_how(discrepancy, vectors))
         return Evaluation(
             rows_full=vectors.count,
@@ -244,6 +281,7 @@ def evaluate(
             coverage_rows=targets.count,
             label=label,
             coreset=certificate,
+            influence=validation,
             notes=tuple(notes),
             **run.report(),
         )
@@ -299,15 +337,18 @@ def _row_sets(
     repeats: int,
     notes: list[str],
     *,
-    probed: bool,
+    probed: str | None,
+    again: Asked | None,
     keep: bool,
 ) -> tuple[list[RowSet], Vectors]:
     """Vectors of the full data; the subset, and uniform subsets of its size."""
     held = _ROW_BYTES * dump.rows + _SET_ROW_BYTES * chosen.dump.rows * (1 + repeats)
     run.budget.require(held, f"an evaluation of {dump.rows:,} rows")
     reserve = held + _RUN_BYTES * run.engine.workers
-    if probed:
+    if probed is not None:
         reserve += training_bytes(dump.rows, dump.embedding.dim, run.budget)
+    if again is not None:
+        reserve += again.reserve(dump, run.budget)
     with run.clock.stage("read"):
         vectors = run.vectors(dump, reserve=reserve, keep=keep)
         subset = chosen.read(vectors, dump.source)
@@ -348,26 +389,6 @@ def _targets(
         f"coverage was measured from {sample:,} of {vectors.count:,} rows, drawn uniformly"
     )
     return Sample(vectors, rows, resources.budget, resources.scratch)
-
-
-def _classes(
-    run: Run,
-    dump: Dump,
-    label: str,
-    vectors: Vectors,
-    sets: list[RowSet],
-    resources: Resources,
-    notes: list[str],
-) -> Values:
-    """Metrics of the classes."""
-    with run.clock.stage("label"):
-        labels: Labels = read_labels(dump, label, vectors.kept, resources)
-    if labels.missing:
-        notes.append(f"{labels.missing:,} rows have no {label!r} and are left out of its metrics")
-    with run.clock.stage("probe"):
-        accuracy, told = probe(vectors, sets, labels, resources)
-    notes.extend(told)
-    return {**labels.balance(sets), **accuracy}
 
 
 def _how(discrepancy: Mmd, vectors: Vectors) -> str:

@@ -15,9 +15,9 @@ from coresift.clustering.saved import SavedClustering
 from coresift.core.errors import InputError, MismatchError, MissingExtraError, ParameterError
 from coresift.core.memory import give_back
 from coresift.evaluation.base import Resources
-from coresift.evaluation.labels import check_label
 from coresift.evaluation.subset import SubsetFile
 from coresift.io.dump import Dump
+from coresift.io.labels import check_label
 from coresift.io.provenance import Provenance, read_provenance
 from coresift.io.stamp import stamp
 from coresift.io.target import Target

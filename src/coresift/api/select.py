@@ -254,10 +254,9 @@ def _recorded(options: Params, schema: pa.Schema) -> dict[str, Any]:
         if item.kind == "path" and isinstance(value, str):
             values[item.name] = absolute(value)
         elif item.kind in ("paths", "sources") and isinstance(value, tuple):
-            columns = schema.names if item.kind == "sources" else []
+            words = [*item.words, *(schema.names if item.kind == "sources" else [])]
             values[item.name] = [
-                text if text in columns else ",".join(map(absolute, parts_of(text)))
-                for text in value
+                text if text in words else ",".join(map(absolute, parts_of(text))) for text in value
             ]
     return values
 
@@ -278,7 +277,7 @@ def _parents(
             continue
         paths = [value] if isinstance(value, str) else value
         for number, path in enumerate(paths, start=1):
-            if item.kind == "sources" and not is_path(path, schema):
+            if path in item.words or (item.kind == "sources" and not is_path(path, schema)):
                 continue
             role = item.name if number == 1 else f"{item.name} {number}"
             where = ",".join(map(absolute, parts_of(path)))

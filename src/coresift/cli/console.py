@@ -96,6 +96,17 @@ def show_evaluation(facts: Mapping[str, Any]) -> None:
         found = facts["coreset"]
         kinds = {f"worst at {kind}": f"{value:+.3g}" for kind, value in found["worst"].items()}
         show_facts({"center sets": found["center_sets"], "k": found["k"], **kinds})
+    if facts["influence"] is not None:
+        told = facts["influence"]
+        predicted = told["predicted_change"]
+        show_facts(
+            {
+                "loss of the target": f"{told['loss']:.4g}, {told['loss_without']:.4g} without "
+                f"{told['removed']:,} rows",
+                "predicted change": "no scores" if predicted is None else f"{predicted:+.3g}",
+                "actual change": f"{told['actual_change']:+.3g}",
+            }
+        )
     show_facts({}, facts.get("notes", ()))
 
 

@@ -38,6 +38,14 @@ BETTER = {
     "label_min_share": "higher",
     "probe_accuracy": "higher",
     "probe_accuracy_full": "higher",
+    "influence_effect": "higher",
+    "lds": "higher",
+    "lds_exact": "higher",
+    "lds_kfac": "higher",
+    "lds_fisher": "higher",
+    "lds_diagonal": "higher",
+    "lds_identity": "higher",
+    "lds_kernel": "higher",
 }
 
 

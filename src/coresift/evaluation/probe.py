@@ -13,7 +13,7 @@ from coresift.clustering.points import Points
 from coresift.core import randomness
 from coresift.core.memory import Budget
 from coresift.evaluation.base import Resources, RowSet, Values, grid
-from coresift.evaluation.labels import Labels
+from coresift.io.labels import Labels
 
 HOLDOUT = 0.2
 MOST_ROWS = 100_000

@@ -65,3 +65,27 @@ class SubsetFile(RowFile):
         values = self.column(name).cast(pa.float64())
         ids = self.numbers(self.column(self.row_column), self.row_column, pa.int64())
         return np.asarray(values.to_numpy(), np.float64)[np.argsort(ids, kind="stable")]
+
+    def finite_scores(self) -> NDArray[np.float64] | None:
+        """Scores as :meth:`scores` reads them, each of them a number.
+
+        Raises
+        ------
+        InputError
+            When one is null or not finite.
+        """
+        name = self._prefix + "score"
+        if name not in self.dump.schema.names:
+            return None
+        kind = self.dump.schema.field(name).type
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+            raise InputError(f"{self.path}: column {name!r} is {kind}, not a number")
+        found = self.scores()
+        assert found is not None
+        wrong = np.flatnonzero(~np.isfinite(found))
+        if len(wrong):
+            ids = self.numbers(self.column(self.row_column), self.row_column, pa.int64())
+            raise InputError(
+                f"{self.path}: the score of row {np.sort(ids)[wrong[0]]} is null or not finite"
+            )
+        return found

@@ -7,14 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from coresift.io.dump import Dump
+from coresift.influence.probe import training_bytes
+from coresift.io.dump import Dump, InputOptions, open_dump
 from coresift.planning.calibration import Reading, read_vectors, timed
 from coresift.planning.plan import Stage
 from coresift.selection.base import Context
-from coresift.selection.params.gradients import GradientParams
+from coresift.selection.params.gradients import LEFT_OUT, SELF, GradientParams
 from coresift.selection.sources import Opening, is_path
 
 _SAMPLE = 4096
+# of the solver that fits a probe
+_STEPS = 300
 
 
 def plan_influence(dump: Dump, params: GradientParams, context: Context) -> tuple[list[Stage], int]:
@@ -30,6 +33,8 @@ def plan_influence(dump: Dump, params: GradientParams, context: Context) -> tupl
         The resources there are.
     """
     rows, engine = dump.rows, context.engine
+    if params.label is not None:
+        return _plan_probe(dump, params, params.label, context)
     columns = params.gradient or (params.layer_inputs or "", params.layer_outputs or "")
     reads = moments = products = 0.0
     size = held = 0
@@ -50,6 +55,37 @@ def plan_influence(dump: Dump, params: GradientParams, context: Context) -> tupl
         stages.append(Stage("second moment", float(len(columns)), 0, moments))
     stages.append(Stage("influence", float(len(columns)), 0, products))
     return stages, held
+
+
+def _plan_probe(
+    dump: Dump, params: GradientParams, label: str, context: Context
+) -> tuple[list[Stage], int]:
+    """Of a probe: reading vectors, steps of the solver on one thread, products with the target."""
+    rows, engine = dump.rows, context.engine
+    reading = read_vectors(dump, engine, _SAMPLE)
+    some = reading.vectors.astype(np.float64)
+    first = next(iter(dump.shards([label])))
+    names = next(iter(dump.read(first, [label])))[1].column(label)
+    classes = max(2, len(names.unique()))
+    weights = np.zeros((classes, some.shape[1]))
+
+    def step() -> None:
+        # scores of all classes, and their product with the features
+        (some @ weights.T).T @ some
+
+    fit = timed(step) * _STEPS * rows / len(some)
+    paths = [path for path in params.target or () if path not in (SELF, LEFT_OUT)]
+    count = len(paths)
+    if params.how != "mean" and count == 1:
+        count = open_dump(paths, InputOptions(embedding=dump.options.embedding)).rows
+    flat = np.zeros((max(1, count) * classes, some.shape[1]))
+    products = timed(lambda: some @ flat.T) * rows / len(some) / engine.workers
+    stages = [
+        Stage("read", 1.0, int(reading.bytes * rows), reading.seconds * rows),
+        Stage("probe", float(_STEPS), 0, fit),
+        Stage("influence", 1.0, 0, products),
+    ]
+    return stages, training_bytes(rows, dump.embedding.dim, classes, context.budget)
 
 
 def _reading(dump: Dump, name: str, context: Context) -> Reading:

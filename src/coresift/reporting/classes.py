@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from coresift.engine.base import Engine
 from coresift.evaluation.base import RowSet
-from coresift.evaluation.labels import Labels
 from coresift.io.dump import Dump
+from coresift.io.labels import Labels
 from coresift.reporting.rows import texts_of
 
 _NAME = 80

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from coresift.clustering.saved import SavedClustering
 from coresift.evaluation.base import Metric, Resources, RowSet
-from coresift.evaluation.labels import read_labels
 from coresift.io.dump import Dump
+from coresift.io.labels import read_labels
 from coresift.io.provenance import Provenance
 from coresift.io.vectors import Vectors
 from coresift.reporting import colours
@@ -125,7 +125,7 @@ def gather(
         clusters = Clusters.of_saved(found.clustering, dump.rows, chosen)
     classes = None
     if wanted.label is not None:
-        labels = read_labels(dump, wanted.label, vectors.kept, resources)
+        labels = read_labels(dump, wanted.label, vectors.kept, resources.engine, resources.progress)
         classes = Classes.of(dump, wanted.label, labels, chosen, engine)
     plane = Plane.fit(vectors, resources)
     coordinates = plane.project(vectors, resources)

@@ -23,6 +23,14 @@ _MEANING = {
     "label_min_share": "share of the class that has the fewest selected rows",
     "probe_accuracy": "accuracy of a linear classifier that learned from the selection",
     "probe_accuracy_full": "accuracy of the same classifier when it learns from all rows",
+    "influence_effect": "what leaving the highest scores out does to the loss of the target",
+    "lds": "how the scores of random halves rank with the loss after training on them",
+    "lds_exact": "the same of a probe's influence, by its Hessian",
+    "lds_kfac": "the same by the Hessian's Kronecker factors",
+    "lds_fisher": "the same by the empirical Fisher",
+    "lds_diagonal": "the same by the diagonal of the Hessian",
+    "lds_identity": "the same without a Hessian",
+    "lds_kernel": "the same by the pseudo-NTK",
 }
 
 

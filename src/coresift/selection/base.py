@@ -101,6 +101,11 @@ class Data:
         return None if self._store is None else self._store()
 
     @property
+    def dump(self) -> Dump:
+        """What is read, for what other commands read in the same way."""
+        return self._dump
+
+    @property
     def rows(self) -> int:
         """Rows of the dump."""
         return self._dump.rows

@@ -23,6 +23,7 @@ from coresift.influence.targets import layer_targets, preconditioned
 from coresift.selection.base import Context, Data
 from coresift.selection.joins import plural
 from coresift.selection.params.gradients import GradientParams
+from coresift.selection.probed import probe_influence
 
 Resolved = dict[str, float | int | str]
 
@@ -74,6 +75,8 @@ def open_influence(
         When a column is not there or has another width, at the first row without a gradient
         unless such rows are dropped, and when the Hessian is singular.
     """
+    if params.label is not None:
+        return Opened(*probe_influence(data, params, params.label, context))
     opening = _Opening(data, params, context, lazily)
     terms: list[Term] = []
     for number, rate in enumerate(params.rates):
@@ -141,7 +144,7 @@ class _Opening:
 
     def _read(self, pool: Source) -> None:
         if not self._lazily or (
-            self._params.hessian != "identity" and self._params.hessian_rows is None
+            self._params.curved != "identity" and self._params.hessian_rows is None
         ):
             pool.fetch()
 
@@ -164,11 +167,11 @@ class _Opening:
 
     def _curvature(self, pool: Source) -> Curvature:
         params, context = self._params, self._context
-        if params.hessian == "identity":
+        if params.curved == "identity":
             return curvatures.identity()
-        if params.hessian == "diagonal":
+        if params.curved == "diagonal":
             return curvatures.diagonal(pool, params.added, context, self._sample(pool))
-        if params.hessian == "fisher":
+        if params.curved == "fisher":
             return curvatures.fisher(pool, params.added, context, self._sample(pool))
         shape = params.shape
         if shape is None or shape[0] * shape[1] != pool.dim:
@@ -203,7 +206,7 @@ class _Opening:
             if len(self._curvatures) == 1
             else [f" {number}" for number in range(1, len(self._curvatures) + 1)]
         )
-        if self._params.hessian == "identity":
+        if self._params.curved == "identity":
             return {"aggregate": self._params.how}
         dampings = {
             f"damping{name}": found.damping

@@ -71,6 +71,39 @@ from coresift.cli.types import COLUMN, FOLDER, READ
     type=click.Choice(["kmeans", "kmedian"]),
     help="With --coreset: the cost.  [default: what the subset was selected for, or kmeans]",
 )
+@click.option(
+    "--influence",
+    is_flag=True,
+    help="Do influence scores mean anything? Train a probe on --label again without rows, and "
+    "compare the loss on --target with what the subset's column score says (lds, "
+    "influence_effect), and with influence by each Hessian (lds_exact, ...). `select influence "
+    "-n 100% --ids-only` gives all rows a score.",
+)
+@click.option(
+    "--target",
+    metavar="PATH",
+    help="With --influence: the dump, with the same columns, whose mean loss is looked at.",
+)
+@click.option(
+    "--l2",
+    type=float,
+    metavar="VALUE",
+    help="With --influence: penalty of the probe.  [default: that of the selection, or 0.01]",
+)
+@click.option(
+    "--subsets",
+    type=click.IntRange(min=3),
+    metavar="N",
+    help="With --influence: random halves of the scored rows to train on.  [default: 100]",
+)
+@click.option(
+    "--remove",
+    type=click.IntRange(min=1),
+    metavar="ROWS",
+    help="With --influence: leave out so many rows of highest score (of lowest, where they were "
+    "selected by harm).  [default: all of the subset; of more than half of all rows, the best "
+    "tenth]",
+)
 @options.keep_scratch_option
 @options.input_options
 @options.run_options

@@ -6,19 +6,27 @@ import math
 from dataclasses import dataclass
 
 from coresift.core.errors import ParameterError
-from coresift.selection.option import Params, option
+from coresift.selection.option import option
+from coresift.selection.params.probe import ProbeParams
+
+SELF = "self"
+LEFT_OUT = "left-out"
 
 
 @dataclass(frozen=True)
-class GradientParams(Params):
+class GradientParams(ProbeParams):
     """Where influence comes from: gradients, a target and a curvature."""
 
     target: tuple[str, ...] | None = option(
         "Rows whose loss is to go down: a dump with the same column of gradients, of a "
         "validation set for example, or a STORE like that of --gradient. Given several times, "
-        "each is a task, which counts by the mean of its rows.",
+        "each is a task, which counts by the mean of its rows. With --label, two words need no "
+        "other dump, and --sign harm then finds rows that are likely mislabelled: self is all "
+        "other rows, and the score minus the row's self-influence; left-out is the row itself, "
+        "and the score minus its loss had the probe not seen it.",
         kind="paths",
-        metavar="PATH",
+        metavar="PATH|self|left-out",
+        words=(SELF, LEFT_OUT),
     )
     gradient: tuple[str, ...] | None = option(
         "The vector column, here and in --target, that holds the gradient (or a projection of "
@@ -46,15 +54,16 @@ class GradientParams(Params):
         "largest. Default: mean; of tasks, max.",
         choices=("mean", "max"),
     )
-    hessian: str = option(
+    hessian: str | None = option(
         "What stands for the Hessian: nothing (identity); the mean square of the rows' gradients, "
         "element by element (diagonal); the empirical Fisher, the mean of their outer products; "
-        "or the Kronecker factors of a linear layer (kfac).",
-        default="identity",
-        choices=("identity", "diagonal", "fisher", "kfac"),
+        "or the Kronecker factors of a linear layer (kfac). Of a probe it can be exact; diagonal "
+        "and kfac are then made from that. Default: identity; with --label, exact.",
+        choices=("identity", "diagonal", "fisher", "kfac", "exact"),
     )
     damping: float | str = option(
-        "Added to each eigenvalue of the Hessian; auto is a tenth of their mean.",
+        "Added to each eigenvalue of the Hessian; auto is a tenth of their mean, and of a probe "
+        "its penalty.",
         kind="number",
         default="auto",
         minimum=0.0,
@@ -80,6 +89,13 @@ class GradientParams(Params):
         "The vector column that holds the gradient of the loss by the layer's output.",
         metavar="COLUMN",
     )
+
+    @property
+    def curved(self) -> str:
+        """The Hessian: ``--hessian``, or what stands for it where it was left open."""
+        if self.kernel:
+            return "kernel"
+        return self.hessian or ("identity" if self.label is None else "exact")
 
     @property
     def rates(self) -> tuple[float, ...]:
@@ -110,13 +126,27 @@ class GradientParams(Params):
         """Refuse a missing half, and options that do not go together."""
         super().check()
         factors = self.layer_inputs is not None or self.layer_outputs is not None
+        if self.kernel and self.hessian is not None:
+            raise ParameterError(
+                f"--kernel stands in place of --hessian {self.hessian}", hint="give one of them"
+            )
+        self.check_probe(
+            self.curved,
+            {
+                "--gradient": self.gradient is not None,
+                "--learning-rate": self.learning_rate is not None,
+                "--layer": self.layer is not None,
+                "--layer-inputs": factors,
+                "--hessian-rows": self.hessian_rows is not None,
+            },
+        )
         if factors and (self.layer_inputs is None or self.layer_outputs is None):
             raise ParameterError(
                 "--layer-inputs and --layer-outputs go together", hint="give both or neither"
             )
         self._check_source(factors=factors)
         self._check_rates()
-        if (self.layer is not None or factors) and self.hessian != "kfac":
+        if (self.layer is not None or factors) and self.curved != "kfac":
             raise ParameterError(
                 "--layer describes a layer for --hessian kfac", hint="add --hessian kfac"
             )
@@ -126,12 +156,12 @@ class GradientParams(Params):
                 raise ParameterError(
                     f"--layer {self.layer!r} is not of the form OUTxIN", hint="for example 10x784"
                 )
-        if self.hessian == "kfac" and self.layer is None and not factors:
+        if self.curved == "kfac" and self.layer is None and not factors and self.label is None:
             raise ParameterError(
                 "--hessian kfac needs the shape of a layer",
                 hint="give --layer OUTxIN, or --layer-inputs and --layer-outputs",
             )
-        if self.hessian == "identity" and self.damping != "auto":
+        if self.curved == "identity" and self.damping != "auto":
             raise ParameterError(
                 "--damping is added to a Hessian, and --hessian identity is none",
                 hint="leave it out, or choose another --hessian",
@@ -140,10 +170,10 @@ class GradientParams(Params):
             raise ParameterError(f"--hessian-rows {self.hessian_rows:g} is not a whole number")
 
     def _check_source(self, *, factors: bool) -> None:
-        if self.gradient is None and not factors:
+        if self.gradient is None and not factors and self.label is None:
             raise ParameterError(
                 "influence needs gradients",
-                hint="give --gradient COLUMN, a vector column, or a store",
+                hint="give --gradient COLUMN, a vector column, or a store; or --label COLUMN",
             )
         if self.gradient is not None and factors:
             raise ParameterError(
@@ -153,6 +183,24 @@ class GradientParams(Params):
         if self.target is None:
             raise ParameterError(
                 "influence needs a target", hint="give --target PATH, a dump with gradients"
+            )
+        for word in (SELF, LEFT_OUT):
+            if word in self.target:
+                self._check_word(word, self.target)
+
+    def _check_word(self, word: str, target: tuple[str, ...]) -> None:
+        if self.label is None:
+            raise ParameterError(
+                f"--target {word} is about a probe, and there is none", hint="add --label COLUMN"
+            )
+        if len(target) > 1:
+            raise ParameterError(
+                f"--target {word} is a target by itself", hint="leave the other --target out"
+            )
+        if self.how != "mean" or self.similarity != "dot":
+            raise ParameterError(
+                f"--target {word} gives each row one score",
+                hint="leave --aggregate and --similarity out",
             )
 
     def _check_rates(self) -> None:
