@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks import (
     bandit,
     cluster,
+    compare,
     coresets,
     dedup,
     facility_location,
@@ -31,6 +32,7 @@ for module in (
     startup,
     select,
     cluster,
+    compare,
     time_to_cost,
     memory,
     variance,

@@ -17,6 +17,7 @@ from coresift.core.errors import CoresiftError
 if TYPE_CHECKING:
     from coresift.api import bandit
     from coresift.api.cluster import cluster
+    from coresift.api.compare import compare
     from coresift.api.doctor import doctor
     from coresift.api.evaluate import evaluate
     from coresift.api.gradients import gradients
@@ -33,6 +34,7 @@ __all__ = [
     "__version__",
     "bandit",
     "cluster",
+    "compare",
     "doctor",
     "evaluate",
     "gradients",
@@ -50,7 +52,8 @@ _MODULES = {
     **{
         name: f"api.{name}"
         for name in (
-            *("cluster", "doctor", "evaluate", "gradients", "inspect", "replay", "report"),
+            *("cluster", "compare", "doctor", "evaluate", "gradients", "inspect", "replay"),
+            "report",
             *("select", "weights"),
         )
     },

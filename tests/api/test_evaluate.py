@@ -18,13 +18,15 @@ from coresift.api.select import select
 from coresift.clustering.points import sample_rows
 from coresift.core.errors import CoresiftError, InputError, MismatchError
 from coresift.core.memory import current_rss
+from coresift.evaluation.agreement import cka, jaccard
+from coresift.evaluation.vendi import effective_number
 from coresift.io.vectors import Vectors, ingest
 from tests.clustering.rows import Rows, brute_force
 from tests.data import digits, digits_dump, gaussians, vector_table, write_dump
 
 NAMES = [
     "kmeans_cost_error_mean", "kmeans_cost_error_max", "coverage_mean", "coverage_max", "mmd",
-    "clusters_hit",
+    "clusters_hit", "sliced_wasserstein", "vendi_score",
 ]  # fmt: skip
 LABEL_NAMES = ["label_entropy", "label_min_share", "probe_accuracy", "probe_accuracy_full"]
 
@@ -57,10 +59,10 @@ def test_fields(tmp_path: Path, dump: Path) -> None:
         assert metric.keys() == {"value", "random", "random_std", "better"}
         assert all(isinstance(metric[name], float) for name in ("value", "random", "random_std"))
     assert {name for name, metric in told["metrics"].items() if metric["better"] == "higher"} == {
-        "clusters_hit", *LABEL_NAMES,
+        "clusters_hit", "vendi_score", *LABEL_NAMES,
     }  # fmt: skip
     assert told["seconds"].keys() == {
-        "read", "clusters", "cost", "coverage", "mmd", "label", "probe", "total",
+        "read", "clusters", "cost", "coverage", "mmd", "label", "probe", "sliced", "vendi", "total",
     }  # fmt: skip
     assert told["peak_rss_bytes"] > 0
     assert (told["mmd_method"], told["k"], told["clusters"]) == ("exact", 100, None)
@@ -74,6 +76,7 @@ def test_the_whole_is_perfect(tmp_path: Path, dump: Path) -> None:
     path = chosen(dump, tmp_path / "s.parquet", "100%")
     found = evaluate(path, full=dump, label="label", repeats=1)
     perfect = {name: 1.0 if name == "clusters_hit" else 0.0 for name in NAMES}
+    perfect["vendi_score"] = effective_number(digits()[0])
     assert {name: found.metrics[name].value for name in NAMES} == perfect
     assert {name: found.metrics[name].random for name in NAMES} == perfect
     accuracy = found.metrics["probe_accuracy"]
@@ -129,11 +132,12 @@ def test_files_batches_threads_and_memory_leave_no_trace(
     monkeypatch.setattr("coresift.api.run.ingest", spy)
     other = digits_dump(tmp_path / "other", files=12, row_group_size=50)
     path = rows_file(tmp_path / "s.parquet", list(range(5, 905, 9)), weight=np.linspace(1, 35, 100))
-    expected = results(evaluate(path, full=dump, label="label", threads=1))
-    assert results(evaluate(path, full=other, label="label", threads=2)) == expected
-    assert results(evaluate(path, full=dump, label="label", batch_rows=300)) == expected
+    options: dict[str, Any] = {"label": "label", "metrics": ["all"]}
+    expected = results(evaluate(path, full=dump, threads=1, **options))
+    assert results(evaluate(path, full=other, threads=2, **options)) == expected
+    assert results(evaluate(path, full=dump, batch_rows=300, **options)) == expected
     tight = current_rss() + (80 << 20)
-    found = evaluate(path, full=other, label="label", threads=2, memory=tight, scratch=tmp_path)
+    found = evaluate(path, full=other, threads=2, memory=tight, scratch=tmp_path, **options)
     assert results(found) == expected
     assert resident == [True, True, True, False]
 
@@ -154,6 +158,62 @@ def test_more_rows_than_the_exact_mmd_takes(tmp_path: Path) -> None:
     assert found.metrics["label_entropy"].value == 0.0
     assert found.metrics["probe_accuracy"].value == pytest.approx(0.05, abs=0.02)
     assert found.metrics["mmd"].value > 3 * found.metrics["mmd"].random
+
+
+def test_metrics_by_name(tmp_path: Path, dump: Path) -> None:
+    path = chosen(dump, tmp_path / "s.parquet", "100%")
+    usual = evaluate(path, full=dump, repeats=1)
+    every = evaluate(path, full=dump, label="label", metrics=["all"], repeats=1)
+    assert every.metrics.keys() == {
+        *NAMES, *LABEL_NAMES, "knn_accuracy", "p_precision", "p_recall", "knn_coverage",
+        "duplicates_equal", "duplicates_near",
+    }  # fmt: skip
+    assert {name: every.metrics[name] for name in NAMES} == usual.metrics
+    whole = {"p_recall": 1.0, "knn_coverage": 1.0, "duplicates_equal": 0.0}
+    assert {name: every.metrics[name].value for name in whole} == whole
+    assert every.metrics["knn_accuracy"].value > 0.97
+    near = "duplicates_near: within 0.3068, 0.1 times the median distance between rows"
+    assert near in every.notes
+    few = evaluate(path, full=dump, metrics=["vendi_score", "p_recall"], repeats=1)
+    assert list(few.metrics) == ["p_recall", "vendi_score"]
+    assert few.metrics["p_recall"] == every.metrics["p_recall"]
+    assert (few.k, few.mmd_method, few.mmd_bandwidth, few.notes) == (None, None, None, ())
+    assert few.seconds.keys() == {"read", "balls", "vendi", "total"}
+    wide = evaluate(path, full=dump, metrics=["duplicates_near"], near=100.0, repeats=1)
+    assert wide.metrics["duplicates_near"].value == 1.0
+
+
+def test_another_models_vectors(tmp_path: Path) -> None:
+    vectors, labels = digits()
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(64, 64)))[0]
+    table = vector_table(vectors, label=labels)
+    halves = vectors[:, ::2]
+    for name, column in (("turned", 3 * vectors @ turn), ("half", halves)):
+        other = vector_table(column.astype(np.float32))["embedding"]
+        table = table.append_column(name, other)
+    dump = write_dump(tmp_path / "dump", table, files=3, row_group_size=100)
+    path = rows_file(tmp_path / "s.parquet", list(range(0, 1797, 3)))
+    options = {"full": dump, "embedding": "embedding", "repeats": 2, "metrics": ["all"]}
+    turned = evaluate(path, agree="turned", **options).metrics  # type: ignore[arg-type]
+    assert turned["agree_cka"].value == pytest.approx(1.0, abs=1e-6)
+    assert turned["agree_jaccard"].value > 0.99
+    options["metrics"] = ["agree_cka", "agree_jaccard"]
+    half = evaluate(path, agree="half", threads=1, **options).metrics  # type: ignore[arg-type]
+    again = evaluate(path, agree="half", batch_rows=40, **options).metrics  # type: ignore[arg-type]
+    assert half == again
+    assert half["agree_cka"].value == pytest.approx(cka(vectors[::3], halves[::3]))
+    assert half["agree_jaccard"].value == jaccard(vectors[::3], halves[::3])
+    assert 0.1 < half["agree_jaccard"].random < half["agree_cka"].random < 1.0
+    usual = evaluate(path, agree="half", **{**options, "metrics": None})  # type: ignore[arg-type]
+    assert usual.metrics.keys() == {*NAMES, "agree_cka", "agree_jaccard"}
+    for column, message in (
+        ("embedding", "--agree 'embedding' is the column that rows are compared by"),
+        ("none", "no column 'none' among the columns "),
+        ("label", "column 'label' is int64, not a vector column"),
+    ):
+        with pytest.raises(CoresiftError) as caught:
+            evaluate(path, agree=column, **options)  # type: ignore[arg-type]
+        assert message in caught.value.message
 
 
 def test_rows_of_another_program(tmp_path: Path, dump: Path) -> None:
@@ -277,6 +337,12 @@ def test_what_is_refused(tmp_path: Path, dump: Path) -> None:
         ("--repeats 0 is not at least 1", {"repeats": 0}),
         ("--sample 0 is not at least 1", {"sample": 0}),
         (f"--label: no column 'klass' in {first}", {"label": "klass"}),
+        ("--metrics: no metric 'vendi'", {"metrics": ["usual", "vendi"]}),
+        ("--metrics: knn_accuracy needs --label", {"metrics": ["knn_accuracy"]}),
+        ("--metrics: agree_cka needs --agree", {"metrics": ["agree_cka"]}),
+        ("--metrics names no metric", {"metrics": []}),
+        ("--near -1 is not a distance of at least 0", {"near": -1.0}),
+        ("--near is about duplicates_near, which is not measured", {"near": 1.0}),
         (f"{tmp_path / 'none'}: no such file or directory", {"subset": tmp_path / "none"}),
         (f"{tmp_path / 'none'}: no such file or directory", {"clusters": tmp_path / "none"}),
     ]

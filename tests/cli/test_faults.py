@@ -50,6 +50,7 @@ COMMANDS = [
     ["cluster", "emb", "-k", "10", "-o", "out"],
     ["select", "random", "emb", "-n", "100", "-o", "out"],
     ["select", "random", "emb", "-n", "100", "-o", "out.parquet"],
+    [*("compare", "emb", "-n", "20", "--methods", "random", "--seeds", "1"), "-o", "out"],
 ]
 
 

@@ -203,7 +203,9 @@ def test_an_evaluation(tmp_path: Path, cluster: Any) -> None:
     dump = digits_dump(tmp_path / "dump", files=3, row_group_size=100)
     coresift.select("random", dump, size=100, output=tmp_path / "subset.parquet")
     found = [
-        coresift.evaluate(tmp_path / "subset.parquet", full=dump, label="label", **params)
+        coresift.evaluate(
+            tmp_path / "subset.parquet", full=dump, label="label", metrics=["all"], **params
+        )
         for params in ({}, on(cluster))
     ]
     one, other = (json.loads(json.dumps(result.to_json()["metrics"])) for result in found)

@@ -30,7 +30,8 @@ def test_metrics_beside_the_baseline() -> None:
 def test_smaller_errors_and_distances_are_better() -> None:
     assert {name for name, better in BETTER.items() if better == "lower"} == {
         "kmeans_cost_error_mean", "kmeans_cost_error_max", "coverage_mean", "coverage_max", "mmd",
-        "coreset_error_mean", "coreset_error_max",
+        "coreset_error_mean", "coreset_error_max", "sliced_wasserstein", "duplicates_equal",
+        "duplicates_near",
     }  # fmt: skip
 
 

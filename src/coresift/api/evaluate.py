@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
+from coresift.api.measuring import classes, coverage_targets, reference, reserved
 from coresift.api.reading import (
     EVALUATION,
     options_of,
@@ -16,30 +17,21 @@ from coresift.api.reading import (
     selected_with,
 )
 from coresift.api.run import CommonOptions, Paths, Run, absolute
-from coresift.api.validation import Asked, class_metrics
-from coresift.clustering.points import Points, Sample, sample_rows
+from coresift.api.validation import Asked, trained_again
 from coresift.clustering.saved import SavedClustering
-from coresift.core.errors import MismatchError, ParameterError
-from coresift.evaluation.base import Metric, Resources, RowSet, Values, summarise
+from coresift.core.errors import ParameterError
+from coresift.evaluation.base import BETTER, Metric, Resources, RowSet, summarise
 from coresift.evaluation.certificate import FITTED_ROWS, Certificate, certify
-from coresift.evaluation.cost import kmeans_cost_error
-from coresift.evaluation.coverage import coverage
-from coresift.evaluation.grouping import Grouping
 from coresift.evaluation.influence import Validation
-from coresift.evaluation.mmd import Mmd, mmd
-from coresift.evaluation.probe import training_bytes
+from coresift.evaluation.mmd import Mmd
+from coresift.evaluation.panel import Panel, asked_for, needs
 from coresift.evaluation.subset import SubsetFile
-from coresift.io.dump import Dump, InputOptions
+from coresift.io.dump import Dump
 from coresift.io.labels import check_label
 from coresift.io.provenance import Provenance
+from coresift.io.scan import Scan
 from coresift.io.vectors import Vectors
 
-# What a run of rows takes while it is worked on, by a worker.
-_RUN_BYTES = 64 << 20
-# Ids and keys of all rows while some are drawn, distances so far, classes.
-_ROW_BYTES = 36
-# Id and weight of a row of a set, and its share of the exact mmd.
-_SET_ROW_BYTES = 24
 _OBJECTIVES = ("kmeans", "kmedian")
 _CENTERS = 64
 
@@ -60,11 +52,11 @@ class Evaluation:
         Uniform subsets.
     clusters : str or None
         The clustering used; None when a reference was trained.
-    k : int
-        Its clusters.
-    mmd_method : str
-        ``exact`` or ``random_fourier_features``.
-    mmd_bandwidth : float
+    k : int or None
+        Its clusters; None where no metric is about clusters.
+    mmd_method : str or None
+        ``exact`` or ``random_fourier_features``; None where it was not measured.
+    mmd_bandwidth : float or None
         Of the Gaussian kernel.
     coverage_rows : int
         Rows that coverage was measured from.
@@ -88,9 +80,9 @@ class Evaluation:
     metrics: dict[str, Metric]
     repeats: int
     clusters: str | None
-    k: int
-    mmd_method: str
-    mmd_bandwidth: float
+    k: int | None
+    mmd_method: str | None
+    mmd_bandwidth: float | None
     coverage_rows: int
     label: str | None
     coreset: Certificate | None
@@ -110,6 +102,9 @@ def evaluate(
     full: Paths,
     clusters: str | os.PathLike[str] | None = None,
     label: str | None = None,
+    metrics: Sequence[str] | None = None,
+    agree: str | None = None,
+    near: float | None = None,
     repeats: int = 5,
     sample: int | None = None,
     coreset: bool = False,
@@ -141,6 +136,13 @@ def evaluate(
         else a k-means trained for the purpose.
     label : str, optional
         Column of classes; adds the balance of classes and the accuracy of a probe.
+    metrics : sequence of str, optional
+        What to measure: names of metrics, and the words ``usual``, which is the default, and
+        ``all``.
+    agree : str, optional
+        Another column of vectors; adds how far both agree on which rows are alike.
+    near : float, optional
+        Largest distance of near duplicates; by default a tenth of the median distance.
     repeats : int
         Uniform subsets to compare with.
     sample : int, optional
@@ -181,6 +183,7 @@ def evaluate(
         When the run cannot go on.
     """
     _check({"--repeats": repeats, "--sample": sample})
+    asked = asked_for(metrics, label=label is not None, agree=agree is not None, near=near)
     _check({"--centers": centers, "-k": k, "--objective": objective}, coreset=coreset)
     again = Asked.of(
         influence=influence,
@@ -205,6 +208,7 @@ def evaluate(
             notes.append("evaluate ran on the CPU: it has no work for --device cuda")
         if label is not None:
             check_label(dump, label)
+        other = None if agree is None else _other(run, dump, agree)
         if again is not None:
             again.open(dump)
         if given is not None:
@@ -212,8 +216,11 @@ def evaluate(
             clustering: SavedClustering | None = given
         else:
             clustering = selected_with(dump, chosen.provenance, notes)
-        asked = {
+        recorded = {
             "label": label,
+            "metrics": sorted(asked),
+            "agree": agree,
+            "near": near,
             "repeats": repeats,
             "sample": sample,
             "coreset": coreset,
@@ -222,24 +229,33 @@ def evaluate(
             "objective": objective,
             "influence": None if again is None else asdict(again),
         }
-        run.announce(_origin(run, dump, chosen, clustering, asked))
+        run.announce(_origin(run, dump, chosen, clustering, recorded))
         sets, vectors = _row_sets(
-            run, dump, chosen, repeats, notes, probed=label, again=again, keep=keep_scratch
+            run, dump, chosen, repeats, notes, asked, other, again, keep_scratch
         )
-        if clustering is not None and clustering.rows != vectors.count:
-            raise MismatchError(
-                f"{clustering.path}: {clustering.rows:,} rows are clustered, expected the "
-                f"{vectors.count:,} that are kept here",
-                hint="run `coresift cluster` again",
-            )
         resources = Resources(run.engine, run.budget, run.scratch, run.progress, run.seed)
-        values: Values = {}
-        with run.clock.stage("clusters"):
-            grouping = _grouping(vectors, sets, clustering, resources, notes, dump.options)
-        with run.clock.stage("cost"):
-            values.update(kmeans_cost_error(vectors, sets, grouping, resources))
+        panel = Panel(
+            vectors,
+            sets,
+            resources,
+            run.clock.stage,
+            targets=coverage_targets(vectors, asked, sample, resources, notes),
+            near=near,
+            other=None if other is None else other.take,
+            notes=notes,
+        )
+        if coreset or needs(asked, "clusters"):
+            with run.clock.stage("clusters"):
+                panel.grouping = reference(
+                    vectors, sets, clustering, resources, notes, dump.options
+                )
+        if label is not None and (again is not None or needs(asked, "--label")):
+            panel.labels = classes(run, dump, label, vectors, notes)
+        values = panel.measure(asked)
         certificate = None
         if coreset:
+            assert panel.grouping is not None
+            grouping = panel.grouping
             with run.clock.stage("coreset"):
                 found, certificate = certify(
                     vectors,
@@ -256,29 +272,23 @@ def evaluate(
                     f"centers were fitted to {FITTED_ROWS:,} of the {len(sets[0].rows):,} rows of "
                     f"{chosen.path}, drawn uniformly"
                 )
-        with run.clock.stage("coverage"):
-            targets = _targets(vectors, sample, resources, notes)
-            values.update(coverage(vectors, targets, sets, resources))
-        with run.clock.stage("mmd"):
-            discrepancy = mmd(vectors, sets, resources)
-        values.update(discrepancy.values)
-        values.update(grouping.clusters_hit())
-        found, validation = class_metrics(
-            run, dump, label, chosen, vectors, sets, resources, notes, again
+        found, validation = trained_again(
+            run, dump, again, chosen, panel.labels, vectors, resources, repeats, notes
         )
         values.update(found)
-        notes.append(_how(discrepancy, vectors))
+        if panel.mmd is not None:
+            notes.append(_how(panel.mmd, vectors))
         return Evaluation(
             rows_full=vectors.count,
             rows_subset=len(sets[0].rows),
             weight_sum=float(sets[0].weight.sum()),
-            metrics=summarise(values),
+            metrics=summarise({name: values[name] for name in BETTER if name in values}),
             repeats=repeats,
             clusters=None if clustering is None else str(clustering.path),
-            k=len(grouping.size),
-            mmd_method=discrepancy.method,
-            mmd_bandwidth=discrepancy.bandwidth,
-            coverage_rows=targets.count,
+            k=None if panel.grouping is None else len(panel.grouping.size),
+            mmd_method=None if panel.mmd is None else panel.mmd.method,
+            mmd_bandwidth=None if panel.mmd is None else panel.mmd.bandwidth,
+            coverage_rows=panel.targets.count,
             label=label,
             coreset=certificate,
             influence=validation,
@@ -336,17 +346,14 @@ def _row_sets(
     chosen: SubsetFile,
     repeats: int,
     notes: list[str],
-    *,
-    probed: str | None,
+    asked: frozenset[str],
+    other: Scan | None,
     again: Asked | None,
     keep: bool,
 ) -> tuple[list[RowSet], Vectors]:
     """Vectors of the full data; the subset, and uniform subsets of its size."""
-    held = _ROW_BYTES * dump.rows + _SET_ROW_BYTES * chosen.dump.rows * (1 + repeats)
-    run.budget.require(held, f"an evaluation of {dump.rows:,} rows")
-    reserve = held + _RUN_BYTES * run.engine.workers
-    if probed is not None:
-        reserve += training_bytes(dump.rows, dump.embedding.dim, run.budget)
+    dim = max(dump.embedding.dim, 0 if other is None else other.dim)
+    reserve = reserved(run, dump, asked, [chosen.dump.rows] * (1 + repeats), dim)
     if again is not None:
         reserve += again.reserve(dump, run.budget)
     with run.clock.stage("read"):
@@ -359,36 +366,19 @@ def _row_sets(
     return [subset, *drawn], vectors
 
 
-def _grouping(
-    vectors: Vectors,
-    sets: list[RowSet],
-    clustering: SavedClustering | None,
-    resources: Resources,
-    notes: list[str],
-    options: InputOptions,
-) -> Grouping:
-    if clustering is not None:
-        return Grouping.of_saved(clustering, sets)
-    spherical = options.metric == "cosine"
-    grouping = Grouping.trained(vectors, sets, resources, spherical=spherical)
-    notes.append(
-        f"no clustering was at hand: a k-means with k={len(grouping.size)} was trained as reference"
-    )
-    notes.extend(grouping.notes)
-    return grouping
-
-
-def _targets(
-    vectors: Vectors, sample: int | None, resources: Resources, notes: list[str]
-) -> Points:
-    """The rows that coverage is measured from."""
-    if sample is None or sample >= vectors.count:
-        return vectors
-    rows = sample_rows(vectors, sample, resources.seed, "evaluate/coverage")
-    notes.append(
-        f"coverage was measured from {sample:,} of {vectors.count:,} rows, drawn uniformly"
-    )
-    return Sample(vectors, rows, resources.budget, resources.scratch)
+def _other(run: Run, dump: Dump, column: str) -> Scan:
+    """The vectors of another model for the same rows."""
+    if column == dump.embedding.name:
+        raise ParameterError(
+            f"--agree {column!r} is the column that rows are compared by",
+            hint="name a column with the vectors of another model",
+        )
+    options = replace(dump.options, embedding=column, embedding_dtype=None, vectors=())
+    options = replace(options, dtype=None, dim=None)
+    found = run.open(options)
+    if found.embedding.name == dump.embedding.name:
+        raise ParameterError(f"--agree {column!r} names no other column")
+    return Scan(found, run.engine, run.progress)
 
 
 def _how(discrepancy: Mmd, vectors: Vectors) -> str:

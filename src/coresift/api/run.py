@@ -259,7 +259,9 @@ class Run:
         if self._journal is not None:
             self._journal.remove()
 
-    def vectors(self, dump: Dump, *, reserve: int, keep: bool) -> Vectors:
+    def vectors(
+        self, dump: Dump, *, reserve: int, keep: bool, folder: Path | None = None
+    ) -> Vectors:
         """Decode and check every vector, or take them as another command left them.
 
         Parameters
@@ -270,6 +272,8 @@ class Run:
             Bytes to leave for the work that follows.
         keep : bool
             Whether they are left in the scratch folder for other commands.
+        folder : Path, optional
+            Another folder to leave them in.
 
         Raises
         ------
@@ -286,7 +290,9 @@ class Run:
             options = [getattr(dump.options, name) for name in _OF_VECTORS]
             names = [dump.fingerprint.digest, dump.embedding.name, *options]
             key = hashlib.sha256(json.dumps(names).encode()).hexdigest()[:32]
-            scratch = self._stack.enter_context(Journal.open(self._folder, f"vectors-{key}"))
+            scratch = self._stack.enter_context(
+                Journal.open(folder or self._folder, f"vectors-{key}")
+            )
         return ingest(dump, self.engine, self.budget, scratch, self.progress, reserve=reserve)
 
     def fit_options(self) -> FitOptions:

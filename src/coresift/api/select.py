@@ -154,7 +154,7 @@ def select(
             "prefix": prefix,
         }
         held = output_columns(dump, found.added(clustered=clustering is not None), **shape)
-        parents = _parents(found, options, clustering, dump.schema)
+        parents = parents_of(found, options, clustering, dump.schema)
         others = [path for parent in parents.values() for path in parts_of(parent["path"])]
         used = [*run.paths, *dump.options.vectors, *others]
         target = Target(
@@ -169,7 +169,7 @@ def select(
             command="select",
             method=found.name,
             params={
-                **_recorded(options, dump.schema),
+                **recorded(options, dump.schema),
                 "size": None if wanted is None else str(wanted),
             },
             output=shape,
@@ -244,7 +244,7 @@ def follow(run: Run, clustering: SavedClustering) -> InputOptions:
     return theirs
 
 
-def _recorded(options: Params, schema: pa.Schema) -> dict[str, Any]:
+def recorded(options: Params, schema: pa.Schema) -> dict[str, Any]:
     """The options that decide the result, with paths that mean the same from elsewhere."""
     values: dict[str, Any] = options.to_json()
     for item in options.options():
@@ -261,7 +261,7 @@ def _recorded(options: Params, schema: pa.Schema) -> dict[str, Any]:
     return values
 
 
-def _parents(
+def parents_of(
     method: Method, options: Params, clustering: SavedClustering | None, schema: pa.Schema
 ) -> dict[str, dict[str, str]]:
     """Paths and digests of the other results that are used."""

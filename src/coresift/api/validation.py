@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from coresift.api.run import Run
 from coresift.core.errors import ParameterError
 from coresift.core.memory import Budget
-from coresift.evaluation.base import Resources, RowSet, Values
+from coresift.evaluation.base import Resources, Values
 from coresift.evaluation.influence import SUBSETS, Scored, Validation, validate
-from coresift.evaluation.labels import balance
-from coresift.evaluation.probe import probe
 from coresift.evaluation.subset import SubsetFile
 from coresift.influence.examples import open_examples, read_examples
 from coresift.influence.probe import L2, MOST_CLASSES, train, training_bytes
 from coresift.influence.probe_scores import Factors
 from coresift.io.dump import Dump
-from coresift.io.labels import Labels, read_labels
+from coresift.io.labels import Labels
 from coresift.io.vectors import Vectors
 
 
@@ -103,35 +101,22 @@ class Asked:
         return float(found) if isinstance(found, int | float) else L2
 
 
-def class_metrics(
+def trained_again(
     run: Run,
     dump: Dump,
-    label: str | None,
-    chosen: SubsetFile,
-    vectors: Vectors,
-    sets: Sequence[RowSet],
-    resources: Resources,
-    notes: list[str],
     again: Asked | None,
+    chosen: SubsetFile,
+    labels: Labels | None,
+    vectors: Vectors,
+    resources: Resources,
+    repeats: int,
+    notes: list[str],
 ) -> tuple[Values, Validation | None]:
-    """Metrics of the classes, if there are any, and of training again, if that was asked for."""
-    if label is None:
+    """Metrics of training again without rows, if that was asked for."""
+    if again is None or labels is None:
         return {}, None
-    with run.clock.stage("label"):
-        labels = read_labels(dump, label, vectors.kept, resources.engine, resources.progress)
-    if labels.missing:
-        notes.append(f"{labels.missing:,} rows have no {label!r} and are left out of its metrics")
-    with run.clock.stage("probe"):
-        accuracy, told = probe(vectors, sets, labels, resources)
-    notes.extend(told)
-    values = {**balance(labels, sets), **accuracy}
-    if again is None:
-        return values, None
     with run.clock.stage("influence"):
-        found, validation = _influence(
-            run, dump, again, chosen, labels, vectors, resources, len(sets) - 1, notes
-        )
-    return {**values, **found}, validation
+        return _influence(run, dump, again, chosen, labels, vectors, resources, repeats, notes)
 
 
 def _influence(

@@ -22,6 +22,7 @@ _COMMANDS = {
     "select": "Choose rows with one of the methods.",
     "bandit": "Choose rows by scores that a program of yours computes, for few of them.",
     "evaluate": "How well a subset stands for the whole.",
+    "compare": "Methods side by side: the same sizes, over seeds, by every metric.",
     "report": "Pictures of a clustering or a selection.",
     "weights": "Carry weights that were learned on a subset to all rows.",
     "gradients": "Write the gradient of a model's loss for each row.",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from coresift.clustering.centers import Centers
 from coresift.clustering.points import Points, sample_rows
 from coresift.clustering.projection import Projection
+from coresift.core import randomness
 from coresift.core.memory import Budget
 from coresift.core.progress import Progress
 from coresift.engine.base import Engine
@@ -38,6 +39,16 @@ BETTER = {
     "label_min_share": "higher",
     "probe_accuracy": "higher",
     "probe_accuracy_full": "higher",
+    "p_precision": "higher",
+    "p_recall": "higher",
+    "knn_coverage": "higher",
+    "sliced_wasserstein": "lower",
+    "vendi_score": "higher",
+    "duplicates_equal": "lower",
+    "duplicates_near": "lower",
+    "knn_accuracy": "higher",
+    "agree_cka": "higher",
+    "agree_jaccard": "higher",
     "influence_effect": "higher",
     "lds": "higher",
     "lds_exact": "higher",
@@ -94,6 +105,26 @@ class RowSet:
         """Return the uniform subset number ``index`` of ``size`` rows."""
         rows = sample_rows(points, size, seed, f"evaluate/random/{index}")
         return cls(rows, np.full(len(rows), points.count / len(rows)))
+
+    def at_most(self, size: int, seed: int, purpose: str) -> RowSet:
+        """Return ``size`` of the rows, uniform, with their weights; all if there are no more.
+
+        They are the rows of smallest keys, so that equal sets have equal samples, and those of
+        a set are in that of any larger set from which no more rows are drawn.
+        """
+        if len(self.rows) <= size:
+            return self
+        keys = randomness.bits(seed, purpose, self.rows)
+        chosen = np.sort(np.lexsort((self.rows, keys))[:size])
+        return RowSet(self.rows[chosen], self.weight[chosen])
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """Weights scaled to sum to 1; equal ones where all are 0, as in a sample they may be."""
+        total = self.weight.sum()
+        if total == 0.0:
+            return np.full(len(self.rows), 1.0 / len(self.rows))
+        return np.asarray(self.weight / total, np.float64)
 
     def within(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Positions of this set's rows in a run of all rows' ids, and their weights."""

@@ -62,10 +62,6 @@ def mmd(points: Points, sets: Sequence[RowSet], resources: Resources) -> Mmd:
     return Mmd({"mmd": values}, method, bandwidth)
 
 
-def _shares(rows_of: RowSet) -> NDArray[np.float64]:
-    return np.asarray(rows_of.weight / rows_of.weight.sum(), np.float64)
-
-
 def _exact(
     points: Points, sets: Sequence[RowSet], bandwidth: float, resources: Resources
 ) -> NDArray[np.float64]:
@@ -77,7 +73,7 @@ def _exact(
     held = Sample(points, ids, resources.budget, resources.scratch.driver)
     signed = np.full((len(sets), len(ids)), 1.0 / len(ids))
     for index, rows_of in enumerate(sets):
-        signed[index, np.searchsorted(ids, rows_of.rows)] -= _shares(rows_of)
+        signed[index, np.searchsorted(ids, rows_of.rows)] -= rows_of.shares
     starts = list(range(0, len(ids), _TILE))
     tiles = [(a, b) for a in starts for b in starts if a <= b]
 
@@ -93,7 +89,9 @@ def _exact(
             np.fill_diagonal(squared, 0.0)
         np.maximum(squared, 0.0, out=squared)
         kernel = np.exp(squared * (-0.5 / bandwidth**2), out=squared)
-        measure = signed[:, tile[0] : tile[0] + len(left)] @ kernel
+        mine = signed[:, tile[0] : tile[0] + len(left)]
+        # one by one, so that what a set has does not depend on how many others there are
+        measure = np.stack([line @ kernel for line in mine])
         product = (measure * signed[:, tile[1] : tile[1] + len(right)]).sum(axis=1)
         done = len(left) if tile[1] == starts[-1] else 0
         return done, product if tile[0] == tile[1] else 2.0 * product

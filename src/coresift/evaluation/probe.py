@@ -90,7 +90,7 @@ def probe(
         return {}, ("no probe: all labels are one class",)
     everything = points.kept_rows()
     everything = everything[labels.codes[everything] >= 0]
-    held = _held_out(everything, resources.seed)
+    held = held_out(everything, resources.seed)
     tested = int(np.count_nonzero(held))
     if not 0 < tested < len(everything):
         return {}, (f"no probe: {tested:,} of {len(everything):,} rows fell into the hold-out",)
@@ -113,7 +113,8 @@ def probe(
     return {"probe_accuracy": accuracy[:-1], "probe_accuracy_full": full}, tuple(notes)
 
 
-def _held_out(rows: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
+def held_out(rows: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
+    """Rows that no probe learns from: a fifth of all, by hash."""
     return randomness.uniform(seed, "evaluate/holdout", rows) < HOLDOUT
 
 
@@ -141,7 +142,7 @@ def _limit(dim: int, classes: int, budget: Budget) -> int:
 def _subset_notes(
     subset: RowSet, labels: Labels, tested: int, limit: int, rest: int, seed: int
 ) -> list[str]:
-    left_out = int(np.count_nonzero(_held_out(_labelled(subset.rows, labels), seed)))
+    left_out = int(np.count_nonzero(held_out(_labelled(subset.rows, labels), seed)))
     size = len(subset.rows)
     notes = [
         f"probe: {left_out:,} of the subset's {size:,} rows are held out, of {tested:,} in all"
@@ -161,13 +162,10 @@ def _labelled(rows: NDArray[np.int64], labels: Labels) -> NDArray[np.int64]:
 
 
 def _train(points: Points, rows_of: RowSet, labels: Labels, limit: int, seed: int) -> _Model:
-    use = (labels.codes[rows_of.rows] >= 0) & ~_held_out(rows_of.rows, seed)
-    rows, weight = rows_of.rows[use], rows_of.weight[use]
-    if len(rows) > limit:
-        keys = randomness.bits(seed, "evaluate/probe", rows)
-        chosen = np.sort(np.argsort(keys, kind="stable")[:limit])
-        rows, weight = rows[chosen], weight[chosen]
-    return fit(points.take(rows), labels.codes[rows].astype(np.int64), weight)
+    use = (labels.codes[rows_of.rows] >= 0) & ~held_out(rows_of.rows, seed)
+    drawn = RowSet(rows_of.rows[use], rows_of.weight[use]).at_most(limit, seed, "evaluate/probe")
+    codes = labels.codes[drawn.rows].astype(np.int64)
+    return fit(points.take(drawn.rows), codes, drawn.weight)
 
 
 def fit(
@@ -218,7 +216,7 @@ def _test(
     def task(run: tuple[int, int]) -> tuple[int, NDArray[np.int64]]:
         rows, block = points.read(*run)
         truth = labels.codes[rows]
-        held = np.flatnonzero((truth >= 0) & _held_out(rows, resources.seed))
+        held = np.flatnonzero((truth >= 0) & held_out(rows, resources.seed))
         right = np.zeros(len(models), np.int64)
         for start in range(0, len(held), _TILE):
             place = held[start : start + _TILE]

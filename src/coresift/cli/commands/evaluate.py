@@ -35,6 +35,26 @@ from coresift.cli.types import COLUMN, FOLDER, READ
     help="Class of each row: adds class balance and a probe.",
 )
 @click.option(
+    "--metrics",
+    metavar="A,B",
+    help="What to measure: names of metrics, `usual`, or `all` that what is given allows. Beside "
+    "the usual ones there are p_precision, p_recall, knn_coverage, duplicates_equal, "
+    "duplicates_near and, with --label, knn_accuracy.  "
+    "[default: usual]",
+)
+@click.option(
+    "--agree",
+    metavar="COLUMN",
+    help="Vectors of another model: adds how far both agree on the subset's rows (linear CKA, and "
+    "the ten nearest rows).",
+)
+@click.option(
+    "--near",
+    type=float,
+    metavar="DISTANCE",
+    help="Largest distance of rows that duplicates_near counts.  [default: a tenth of the median]",
+)
+@click.option(
     "--repeats",
     type=click.IntRange(min=1),
     default=5,
@@ -121,7 +141,10 @@ def command(
 
     with options.watched(values) as progress:
         common = options.common(values, *options.INPUT, *options.RUN)
-        result = evaluate(subset, full=[*full, *more], **values, **common, **progress)
+        metrics = options.split_columns(values.pop("metrics"))
+        result = evaluate(
+            subset, full=[*full, *more], metrics=metrics, **values, **common, **progress
+        )
     facts = result.to_json()
     if as_json:
         console.show_json(facts)
