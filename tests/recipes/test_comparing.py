@@ -20,6 +20,10 @@ set = ["random.by=label"]
 seeds = 2
 metrics = ["mmd", "coverage_max"]
 
+[steps.page]
+run = "report"
+result = "${sides}"
+
 [steps.grads]
 run = "gradients"
 paths = "emb"
@@ -39,7 +43,7 @@ def linear():
     return model, lambda columns: (columns["embedding"], columns["label"])
 """
 
-ALL = {"sides": "ran", "grads": "ran"}
+ALL = {"sides": "ran", "page": "ran", "grads": "ran"}
 NONE = dict.fromkeys(ALL, "unchanged")
 
 
@@ -70,12 +74,12 @@ def edit(path: Path, old: str, new: str) -> None:
 def test_made_once_and_again_where_something_has_changed(work: Path) -> None:
     assert run()[0] == ALL
     assert sorted(path.name for path in (work / "out").iterdir()) == [
-        *("grads", "recipe.json", "sides")
+        *("grads", "page.html", "recipe.json", "sides")
     ]
     assert run() == (NONE, {})
     edit(work / "recipe.toml", "seeds = 2", "seeds = 1")
     states, reasons = run()
-    assert states == {"sides": "ran", "grads": "unchanged"}
+    assert states == {"sides": "ran", "page": "ran", "grads": "unchanged"}
     assert reasons["sides"] == "seeds is 1, and was 2"
     edit(work / "model.py", "default_rng(0)", "default_rng(1)")
     states, reasons = run()

@@ -266,7 +266,8 @@ def _compare_again(
     result = compare(
         provenance.paths,
         size=params.pop("sizes"),
-        methods=list(methods),
+        # the keys of what is stored are sorted
+        methods=provenance.method.split(","),
         params=methods,
         clusters=None if clustering is None else clustering["path"],
         output=output,

@@ -193,10 +193,10 @@ def report(
             target = Target(output, overwrite=overwrite, inputs=used, suffixes=tuple(_PACKAGES))
         opened = _Opened.of(dump, name, provenance, clusters)
         asked = {
-            **{"label": label, "hover": hover, "image": image, "score": score, "colour": colour},
-            **{"umap": umap, "examples": examples},
-            **{"metrics": metrics, "repeats": repeats, "sample": sample},
-        }
+            "label": label, "hover": hover, "image": image, "score": score, "colour": colour,
+            "umap": umap, "examples": examples,
+            "metrics": metrics, "repeats": repeats, "sample": sample,
+        }  # fmt: skip
         origin = _origin(run, dump, opened, name, asked)
         run.announce(origin)
         held = ROW_BYTES * dump.rows + _PAGE_BYTES

@@ -221,7 +221,7 @@ def runs_of(table: pa.Table) -> tuple[MethodRun, ...]:
     ValueError
         When it is not such a table.
     """
-    if table.schema.names != SCHEMA.names or not table.num_rows:
+    if not table.schema.equals(SCHEMA) or not table.num_rows:
         raise ValueError("not the columns of a comparison, or no rows")
     found: dict[tuple[str, int, int], MethodRun] = {}
     for row in table.to_pylist():

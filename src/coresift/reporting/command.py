@@ -67,7 +67,7 @@ def comparison_line(provenance: Provenance, output: str) -> list[str]:
     words = ["compare", *provenance.paths]
     for size in sizes:
         words += ["-n", str(size)]
-    words += ["--methods", ",".join(methods)]
+    words += ["--methods", provenance.method]
     for name, values in methods.items():
         known = registry.METHODS.get(name)
         usual = {item.name: item.default for item in known.params.options()} if known else {}

@@ -92,6 +92,8 @@ def _label(axes: Axes, content: Sides, figure: Figure, *, alone: bool) -> None:
     if figure.metric == "peak_rss_bytes":
         values.set_major_formatter(lambda value, _: format_bytes(value))
     if alone:
+        if not figure.log:
+            axes.locator_params(axis="x", nbins=5)
         axes.set(ylim=(len(content.methods) - 0.5, -0.5), yticks=[])
     else:
         if content.log:
