@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from coresift.api.plan import plan_cluster, plan_select
     from coresift.api.replay import replay
     from coresift.api.report import report
+    from coresift.api.report_comparison import report_comparison
     from coresift.api.select import select
     from coresift.api.weights import weights
     from coresift.cli.recipes import run
@@ -43,6 +44,7 @@ __all__ = [
     "plan_select",
     "replay",
     "report",
+    "report_comparison",
     "run",
     "select",
     "weights",
@@ -53,7 +55,7 @@ _MODULES = {
         name: f"api.{name}"
         for name in (
             *("cluster", "compare", "doctor", "evaluate", "gradients", "inspect", "replay"),
-            "report",
+            *("report", "report_comparison"),
             *("select", "weights"),
         )
     },

@@ -8,11 +8,13 @@ import subprocess
 import time
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tests.cli.command import PROGRAM, coresift
-from tests.data import digits_dump
+from tests.data import digits, digits_dump
+from tests.selection.saved import write_clustering
 
 COMPARE = ["compare", "emb", "-n", 20, "--seeds", 2, "--metrics", "mmd,coverage_max"]
 
@@ -74,6 +76,40 @@ def test_settings_of_all_kinds() -> None:
     assert found == {
         "sensitivity": {"with_replacement": True}, "random": {"by": "a=b"}, "top-k": {"score": "x"},
     }  # fmt: skip
+
+
+def test_a_replay_finds_the_same_values(work: Path) -> None:
+    options = ["--methods", "random,k-center", "--set", "random.by=label", "--label", "label"]
+    done = coresift(*COMPARE, *options, "-n", "2%", "--seed", 4, "-o", "first", cwd=work)
+    assert done.code == 0, done.err
+    again = coresift("replay", "first", "-o", "second", "--threads", 1, "--json", cwd=work)
+    facts = json.loads(again.out)
+    assert (again.code, facts["identical"], facts["files"]) == (0, True, 1), facts
+    tables = [pq.read_table(work / name / "compare.parquet") for name in ("first", "second")]
+    assert tables[0].num_rows == 2 * 2 * 2 * 2
+    assert not tables[0]["seconds"].equals(tables[1]["seconds"])
+    # and it would tell
+    values = tables[1].to_pydict()
+    values["value"][3] += 1e-12
+    changed = pa.table(values, schema=tables[1].schema)
+    pq.write_table(changed, work / "first" / "compare.parquet")
+    again = coresift("replay", "first", "-o", "third", "--json", cwd=work)
+    assert again.code == 1
+    (difference,) = json.loads(again.out)["differences"]
+    assert difference == "compare.parquet: differs in column 'value' after row 0"
+
+
+def test_a_replay_wants_the_clustering_as_it_was(work: Path) -> None:
+    write_clustering(work / "clusters", work / "emb", digits()[0][::90].astype(float))
+    options = ["--methods", "sensitivity,random", "--clusters", "clusters", "-o", "with.parquet"]
+    assert coresift(*COMPARE, *options, cwd=work).code == 0
+    again = coresift("replay", "with.parquet", "-o", "same.parquet", cwd=work)
+    assert (again.code, again.err) == (0, "")
+    (work / "clusters").rename(work / "elsewhere")
+    gone = coresift("replay", "with.parquet", "-o", "other.parquet", cwd=work)
+    assert gone.code == 1
+    assert gone.err.startswith(f"error: the clustering {work / 'clusters'} is gone")
+    assert not (work / "other.parquet").exists()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

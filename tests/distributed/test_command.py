@@ -109,6 +109,7 @@ def test_no_address(address: str, message: str, tmp_path: Path) -> None:
     ("command", "what"),
     [
         (["inspect", "emb"], "inspect"),
+        (["compare", "emb", "-n", "5", "--methods", "random"], "compare"),
         (["cluster", "emb", "-k", "5", "--plan"], "--plan"),
         (["select", "random", "emb", "-n", "5", "--plan"], "--plan"),
     ],

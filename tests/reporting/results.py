@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,3 +73,50 @@ def make(folder: Path) -> Results:
         seed=1,
     )
     return Results(folder, dump, clusters, subset)
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """Where comparisons are: at two sizes in a directory, and at one of them in a file."""
+
+    folder: Path
+    dump: Path
+    two: Path
+    one: Path
+
+
+def compared(folder: Path) -> Comparisons:
+    """Digits; three methods, of which one does not depend on the seed, and one has options."""
+    vectors, labels = digits()
+    dump = write_dump(folder / "digits", vector_table(vectors[:600], label=labels[:600]))
+    found = Comparisons(folder, dump, folder / "two", folder / "one.parquet")
+    both: list[int | str] = [20, "20%"]
+    for sizes, output in ((both, found.two), (both[:1], found.one)):
+        coresift.compare(
+            dump,
+            size=sizes,
+            methods=["random", "k-center", "herding"],
+            params={"random": {"by": "label"}},
+            seeds=2,
+            label="label",
+            metrics=["mmd", "coverage_max", "label_entropy"],
+            output=output,
+            seed=3,
+        )
+    return found
+
+
+def as_hostile(source: Path, target: Path, names: dict[str, str], label: str) -> Path:
+    """A comparison whose methods and label column have other names."""
+    table = pq.read_table(source)
+    origin = table.schema.metadata[b"coresift"].decode()
+    made = json.loads(origin)
+    made["method"] = ",".join(names.values())
+    made["params"]["methods"] = {names[name]: {} for name in made["params"]["methods"]}
+    made["params"]["label"] = label
+    made["notes"] = [*names.values()]
+    methods = [names[name] for name in table["method"].to_pylist()]
+    table = table.set_column(0, "method", pa.array(methods))
+    table = table.replace_schema_metadata({"coresift": json.dumps(made)})
+    pq.write_table(table, target)
+    return target

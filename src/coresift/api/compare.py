@@ -9,7 +9,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Unpack
 
-from coresift.api.comparison import SCHEMA, Comparison, MethodRun, standings, table_of
 from coresift.api.entries import Entry, Job, entries_of, jobs_of, select_all
 from coresift.api.measuring import classes, coverage_targets, reference, reserved
 from coresift.api.run import CommonOptions, Paths, Run, absolute
@@ -18,6 +17,7 @@ from coresift.clustering.saved import SavedClustering
 from coresift.core.errors import ParameterError
 from coresift.core.size import Size
 from coresift.evaluation.base import Resources, RowSet, summarise
+from coresift.evaluation.comparison import SCHEMA, TABLE, Comparison, MethodRun, standings, table_of
 from coresift.evaluation.margin import FACTOR
 from coresift.evaluation.panel import Panel, asked_for, needs
 from coresift.evaluation.subset import SubsetFile
@@ -29,7 +29,6 @@ from coresift.io.target import Target
 from coresift.io.writer import PartWriter, write_manifest
 from coresift.selection.sources import parts_of
 
-_TABLE = "compare.parquet"
 _MEASURED = ("standings", "seconds", "peak_rss_bytes", "output")
 
 
@@ -276,7 +275,7 @@ def _measure(
 def _write(target: Target, provenance: Provenance, result: Comparison) -> None:
     """Write the table, and beside it what was compared and how it went."""
     table = table_of(result.runs)
-    path = target.staging if target.is_file else target.staging / _TABLE
+    path = target.staging if target.is_file else target.staging / TABLE
     with PartWriter(path, SCHEMA, provenance) as writer:
         for batch in table.to_batches():
             writer.write(batch)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
@@ -153,14 +155,16 @@ def gradients(
             target.require_room(subset_bytes(dump, held, dump.rows) + dump.rows * work.row_bytes)
             with run.clock.stage("model"):
                 work.probe()
+            origin = _recorded(model)
             params = {
-                "model": _recorded(model),
+                "model": origin,
                 "inputs": inputs if inputs is None else given,
                 "layers": layers,
                 "proj_dim": proj_dim,
                 "half": half,
             }
             resolved = {"parameters": found.parameters, "dim": work.dim, "weights": found.digest}
+            parents = _parents(origin, found.digest)
             shape = {"columns": None if columns is None else list(columns), "prefix": prefix}
             provenance = Provenance(
                 command="gradients",
@@ -168,9 +172,11 @@ def gradients(
                 params=params,
                 output=shape,
                 resolved={**resolved, "layers": list(found.layers)},
+                parents=parents,
                 notes=list(found.notes),
                 **run.input_provenance(dump),
             )
+            run.announce(provenance)
             with target:
                 with run.clock.stage("gradients"):
                     work.write(target, held, prefix, provenance)
@@ -199,6 +205,16 @@ def _recorded(model: str) -> str:
     """A name that means the same from another working directory, where it is a file's."""
     place, _, name = model.rpartition(":")
     return f"{os.path.abspath(place)}:{name}" if place.endswith(".py") else model  # noqa: PTH100
+
+
+def _parents(model: str, weights: str) -> dict[str, dict[str, str]]:
+    """What the gradients hang on besides the rows: the weights, and the file that has the loss."""
+    parents = {"weights": {"path": model, "digest": weights}}
+    place = model.rpartition(":")[0]
+    if place.endswith(".py"):
+        code = hashlib.sha256(Path(place).read_bytes()).hexdigest()[:32]
+        parents["code"] = {"path": place, "digest": code}
+    return parents
 
 
 def _inputs(dump: Dump, inputs: Sequence[str] | None) -> list[str]:

@@ -16,6 +16,7 @@ from coresift._version import __version__
 from coresift.api.asked import Asked
 from coresift.api.bandit import finish
 from coresift.api.cluster import cluster
+from coresift.api.compare import compare
 from coresift.api.gradients import gradients
 from coresift.api.run import CommonOptions
 from coresift.api.select import select
@@ -28,6 +29,8 @@ from coresift.io.provenance import Provenance, read_provenance
 from coresift.selection.sources import digest_of, parts_of
 
 _RESOURCES = ("memory", "threads", "device", "scratch", "batch_rows", "progress")
+# columns that say how it went, which is never the same
+_COSTS = {"compare": ("seconds", "peak_rss_bytes")}
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class Replay:
     command, method : str
         What was run again.
     identical : bool
-        Whether every Parquet file has the same columns and rows.
+        Whether every Parquet file has the same columns and rows; what a comparison took does not
+        count.
     differences : tuple of str
         One line for each file that differs.
     files : int
@@ -76,7 +80,7 @@ def replay(
     Parameters
     ----------
     result : path
-        A clustering, a selection, weights or gradients that coresift wrote.
+        A clustering, a selection, weights, gradients or a comparison that coresift wrote.
     output : path
         Where to write the new result.
     overwrite : bool
@@ -108,7 +112,8 @@ def replay(
     if again is None:
         raise InputError(f"{result}: `coresift {provenance.command}` cannot be run again")
     written = again(provenance, output, overwrite, options)
-    differences = tuple(_differences(old, Path(written)))
+    costs = _COSTS.get(provenance.command, ())
+    differences = tuple(_differences(old, Path(written), costs))
     return Replay(
         command=provenance.command,
         method=provenance.method,
@@ -247,6 +252,32 @@ def _gradients_again(
     return result.output
 
 
+def _compare_again(
+    provenance: Provenance,
+    output: str | os.PathLike[str],
+    overwrite: bool,
+    options: CommonOptions,
+) -> str:
+    for role, parent in provenance.parents.items():
+        _require_parent(role, parent)
+    params = dict(provenance.params)
+    methods = params.pop("methods")
+    clustering = provenance.parents.get("clustering")
+    result = compare(
+        provenance.paths,
+        size=params.pop("sizes"),
+        # the keys of what is stored are sorted
+        methods=provenance.method.split(","),
+        params=methods,
+        clusters=None if clustering is None else clustering["path"],
+        output=output,
+        overwrite=overwrite,
+        **params,
+        **options,
+    )
+    return str(result.output)
+
+
 def _require_parent(role: str, parent: dict[str, str]) -> None:
     """Refuse another result that is gone, or is not what it was."""
     path = parent["path"]
@@ -261,6 +292,7 @@ def _require_parent(role: str, parent: dict[str, str]) -> None:
 _Again = Callable[[Provenance, str | os.PathLike[str], bool, CommonOptions], str]
 _COMMANDS: dict[str, _Again] = {
     "cluster": _cluster_again,
+    "compare": _compare_again,
     "gradients": _gradients_again,
     "select": _select_again,
     "weights": _weights_again,
@@ -273,13 +305,13 @@ def _files(result: Path) -> list[Path]:
     return sorted(path.relative_to(result) for path in result.rglob("*.parquet"))
 
 
-def _differences(old: Path, new: Path) -> Iterator[str]:
+def _differences(old: Path, new: Path, costs: Sequence[str]) -> Iterator[str]:
     before, after = _files(old), _files(new)
     for name in before:
         if name not in after:
             yield f"{name}: only in {old}"
         else:
-            difference = _difference(old / name, new / name)
+            difference = _difference(old / name, new / name, costs)
             if difference is not None:
                 yield f"{name if name != Path() else new}: {difference}"
     for name in after:
@@ -287,8 +319,8 @@ def _differences(old: Path, new: Path) -> Iterator[str]:
             yield f"{name}: only in {new}"
 
 
-def _difference(old: Path, new: Path) -> str | None:
-    """First difference of two Parquet files' content, row group by row group."""
+def _difference(old: Path, new: Path, costs: Sequence[str]) -> str | None:
+    """First difference of two Parquet files' content, but in ``costs``; by row groups."""
     with pq.ParquetFile(old) as one, pq.ParquetFile(new) as other:
         if not one.schema_arrow.remove_metadata().equals(other.schema_arrow.remove_metadata()):
             return "the columns differ"
@@ -300,7 +332,7 @@ def _difference(old: Path, new: Path) -> str | None:
         for group in range(one.num_row_groups):
             mine, theirs = one.read_row_group(group), next(again)
             for name in mine.column_names:
-                if not _same(mine.column(name), theirs.column(name)):
+                if name not in costs and not _same(mine.column(name), theirs.column(name)):
                     return f"differs in column {name!r} after row {first:,}"
             first += mine.num_rows
     return None

@@ -151,15 +151,18 @@ def report(
         When the run cannot go on; nothing is left under ``output``.
     """
     name = os.fspath(result)
-    suffix = _suffix(output)
     _check(colour, label, examples)
-    _require_packages(suffix, umap=umap)
+    suffix = require_form(output)
+    if umap:
+        require_umap()
     provenance = read_provenance(Path(name), "a clustering or a selection")
     if provenance.command not in ("cluster", "select"):
         raise InputError(
             f"{name}: a result of `coresift {provenance.command}`, neither a clustering nor a "
             "selection",
-            hint="give what `coresift cluster` or `coresift select` wrote",
+            hint="coresift.report_comparison shows it"
+            if provenance.command == "compare"
+            else "give what `coresift cluster` or `coresift select` wrote",
         )
     paths = as_paths(provenance.paths if full is None else full)
     with Run(paths, common) as run:
@@ -190,17 +193,10 @@ def report(
             target = Target(output, overwrite=overwrite, inputs=used, suffixes=tuple(_PACKAGES))
         opened = _Opened.of(dump, name, provenance, clusters)
         asked = {
-            "label": label,
-            "hover": hover,
-            "image": image,
-            "score": score,
-            "colour": colour,
-            "umap": umap,
-            "examples": examples,
-            "metrics": metrics,
-            "repeats": repeats,
-            "sample": sample,
-        }
+            "label": label, "hover": hover, "image": image, "score": score, "colour": colour,
+            "umap": umap, "examples": examples,
+            "metrics": metrics, "repeats": repeats, "sample": sample,
+        }  # fmt: skip
         origin = _origin(run, dump, opened, name, asked)
         run.announce(origin)
         held = ROW_BYTES * dump.rows + _PAGE_BYTES
@@ -241,15 +237,25 @@ def report(
         )
 
 
-def _suffix(output: str | os.PathLike[str] | None) -> str | None:
+def require_form(output: str | os.PathLike[str] | None) -> str | None:
+    """Suffix of what is to be written; refused before anything is read where it cannot be.
+
+    Raises
+    ------
+    CoresiftError
+        When it is neither a page nor a picture, or what makes it is not installed.
+    """
     if output is None:
         return None
     suffix = Path(output).suffix
     if suffix not in _PACKAGES:
         raise ParameterError(
             f"-o {os.fspath(output)}: neither a page nor a picture",
-            hint="name it X.html for a page, or X.png for the map alone",
+            hint="name it X.html for a page, or X.png for one picture",
         )
+    for module, package in _PACKAGES[suffix].items():
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtraError(package, "report", f"a report as {suffix}")
     return suffix
 
 
@@ -260,15 +266,6 @@ def _check(colour: str | None, label: str | None, examples: int) -> None:
         raise ParameterError("--colour label needs a label", hint="name its column with --label")
     if examples < 0:
         raise ParameterError(f"--examples {examples} is not at least 0")
-
-
-def _require_packages(suffix: str | None, *, umap: bool) -> None:
-    """Refuse before anything is read where a package is missing."""
-    for module, package in _PACKAGES.get(suffix or "", {}).items():
-        if importlib.util.find_spec(module) is None:
-            raise MissingExtraError(package, "report", f"a report as {suffix}")
-    if umap:
-        require_umap()
 
 
 def _opened(run: Run, provenance: Provenance, name: str, *, moved: bool) -> Dump:

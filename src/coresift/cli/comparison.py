@@ -12,7 +12,8 @@ from coresift.core.size import format_bytes
 def show_comparison(facts: Mapping[str, Any]) -> None:
     """Print what ``compare`` found: a table for each size, and a method for each column."""
     for size in facts["sizes"]:
-        show_facts({"rows": f"{size:,} of {facts['rows_full']:,}"})
+        total = facts["rows_full"]
+        show_facts({"rows": f"{size:,}" + (f" of {total:,}" if total is not None else "")})
         rows = []
         for one in facts["standings"]:
             if one["size"] != size:

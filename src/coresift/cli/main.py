@@ -23,7 +23,7 @@ _COMMANDS = {
     "bandit": "Choose rows by scores that a program of yours computes, for few of them.",
     "evaluate": "How well a subset stands for the whole.",
     "compare": "Methods side by side: the same sizes, over seeds, by every metric.",
-    "report": "Pictures of a clustering or a selection.",
+    "report": "Pictures of a clustering, a selection or a comparison.",
     "weights": "Carry weights that were learned on a subset to all rows.",
     "gradients": "Write the gradient of a model's loss for each row.",
     "run": "Run the steps of a recipe, and none whose result is there.",

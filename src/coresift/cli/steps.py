@@ -25,7 +25,7 @@ from coresift.selection.registry import Method
 if TYPE_CHECKING:
     from coresift.io.provenance import Provenance
 
-_NAMES = ("cluster", "evaluate", "inspect", "report", "weights")
+_NAMES = ("cluster", "compare", "evaluate", "gradients", "inspect", "report", "weights")
 # what the run decides, for all steps
 _WITHHELD = frozenset(
     (

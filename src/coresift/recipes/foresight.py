@@ -118,7 +118,8 @@ def _check_columns(command: Command, values: Mapping[str, Any], schema: pa.Schem
 
 def _check_size(values: Mapping[str, Any], rows: int) -> None:
     if "size" in values and "multiplier" not in values:
-        Size.parse(str(values["size"])).resolve(rows)
+        for size in _several(values["size"]):
+            Size.parse(size).resolve(rows)
     # the centers of an evaluation are not clusters of its rows
     for count in _split(values["k"]) if "k" in values and "paths" in values else ():
         if count.isdecimal() and int(count) > rows:

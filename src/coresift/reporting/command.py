@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
+from coresift.evaluation.panel import asked_for
 from coresift.io.dump import InputOptions
 from coresift.io.provenance import Provenance
+from coresift.selection import registry
 
 _LINE = 88
 _SHORT = {"k": "-k", "size": "-n"}
@@ -42,6 +44,44 @@ def command_line(provenance: Provenance, output: str) -> list[str]:
     words += ["--seed", str(provenance.seed)]
     words += _options(provenance.output)
     return [*words, "-o", output]
+
+
+def comparison_line(provenance: Provenance, output: str) -> list[str]:
+    """Arguments that, given to ``coresift``, compare again.
+
+    Parameters
+    ----------
+    provenance : Provenance
+        Of a comparison.
+    output : str
+        Where the new result goes.
+    """
+    params = dict(provenance.params)
+    methods, sizes = params.pop("methods"), params.pop("sizes")
+    label, near = params.get("label"), params.get("near")
+    if params["metrics"] == sorted(
+        asked_for(None, label=label is not None, agree=False, near=near)
+    ):
+        # the usual ones
+        del params["metrics"]
+    words = ["compare", *provenance.paths]
+    for size in sizes:
+        words += ["-n", str(size)]
+    words += ["--methods", provenance.method]
+    for name, values in methods.items():
+        known = registry.METHODS.get(name)
+        usual = {item.name: item.default for item in known.params.options()} if known else {}
+        for option, value in values.items():
+            if value not in (None, [], usual.get(option)):
+                for one in value if isinstance(value, list) else [value]:
+                    text = str(one).lower() if isinstance(one, bool) else _text(one)
+                    words += ["--set", f"{name}.{option}={text}"]
+    clustering = provenance.parents.get("clustering")
+    if clustering is not None:
+        words += ["--clusters", clustering["path"]]
+    words += _options(params)
+    words += _options(_changed(provenance.options))
+    return [*words, "--seed", str(provenance.seed), "-o", output]
 
 
 def shell(arguments: list[str]) -> str:
@@ -81,11 +121,15 @@ def _options(values: Mapping[str, Any]) -> Iterator[str]:
             continue
         if value is True:
             yield flag
-        elif isinstance(value, list | tuple) and name in ("k", "columns"):
+        elif isinstance(value, list | tuple) and name in ("k", "columns", "metrics"):
             yield from (flag, ",".join(str(part) for part in value))
         elif isinstance(value, list | tuple):
             for part in value:
                 yield from (flag, str(part))
         else:
-            text = f"{value:g}" if isinstance(value, float) and value == int(value) else str(value)
-            yield from (flag, text)
+            yield from (flag, _text(value))
+
+
+def _text(value: object) -> str:
+    """A value as people write it."""
+    return f"{value:g}" if isinstance(value, float) and value == int(value) else str(value)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import base64
 import gzip
-import hashlib
 import json
-from importlib import resources
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from coresift.core.size import format_bytes
 from coresift.reporting.content import Content
 from coresift.reporting.drawn import Layout
 from coresift.reporting.metrics import lines
+from coresift.reporting.template import render, share
 
 # of the packed data that texts under the pointer may take, once packed
 _TEXT_BYTES = 4_000_000
@@ -24,51 +22,14 @@ _ROUNDED = 12
 
 
 def page(content: Content) -> str:
-    """Write the page.
-
-    Whatever comes from the dump is put into the page as text: by the template, which escapes all,
-    or in packed data, which the script shows as text. Should a piece of it be taken for a script
-    even so, the page's policy lets none run but its own, and no request leave.
-    """
-    from jinja2 import Environment, StrictUndefined
-    from plotly.offline import get_plotlyjs
-
-    folder = resources.files("coresift.reporting") / "page"
-    scripts = {"plotly": get_plotlyjs(), "script": (folder / "page.js").read_text()}
-    for name, script in scripts.items():
-        # a policy knows a script by its exact text, which ends at the first closing tag
-        assert "</script" not in script.lower(), name
-    environment = Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
-    )
-    environment.filters.update(number=_number, count=_count, share=_share, size=format_bytes)
-    template = environment.from_string((folder / "page.html.j2").read_text())
-    return template.render(
+    """Write the page, see :func:`coresift.reporting.template.render`."""
+    return render(
+        "page",
+        _data(content),
         content=content,
         lines=lines(content.metrics),
-        hashes=[_hash(script) for script in scripts.values()],
-        style=(folder / "page.css").read_text(),
-        data=_packed(_data(content)),
         facts=_facts(content),
-        **scripts,
     )
-
-
-def _hash(script: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-
-
-def _count(value: int) -> str:
-    return f"{value:,}"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
-
-
-def _share(value: float) -> str:
-    percent = 100.0 * value
-    return f"{percent:.1f}%" if percent >= 0.1 or percent == 0.0 else "< 0.1%"
 
 
 def _facts(content: Content) -> dict[str, str]:
@@ -77,20 +38,14 @@ def _facts(content: Content) -> dict[str, str]:
     drawn = content.drawn
     facts = {"rows": f"{drawn.all_rows:,}"}
     if content.is_selection:
-        share = drawn.all_chosen / max(1, drawn.all_rows)
-        facts = {"selected": f"{drawn.all_chosen:,} of {drawn.all_rows:,} rows ({_share(share)})"}
+        part = drawn.all_chosen / max(1, drawn.all_rows)
+        facts = {"selected": f"{drawn.all_chosen:,} of {drawn.all_rows:,} rows ({share(part)})"}
     facts["method"] = made.method
     facts["clusters"] = f"{len(content.clusters.size):,}"
     facts["dimensions"] = f"{content.dim:,}"
     facts["seed"] = str(made.seed)
     facts["version"] = made.version
     return facts
-
-
-def _packed(data: dict[str, Any]) -> str:
-    """JSON, compressed without a time stamp, in base64."""
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
-    return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()
 
 
 def _data(content: Content) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from coresift.evaluation.base import Metric
 # a value within so many deviations of uniform subsets is like theirs
 _REMARKABLE = 2.0
 
-_MEANING = {
+MEANING = {
     "kmeans_cost_error_mean": "how far the weighted k-means cost is off, on average over centers",
     "kmeans_cost_error_max": "the same at the worst centers that were tried",
     "coreset_error_mean": "how far the weighted cost is off at centers that were searched for",
@@ -78,7 +78,7 @@ def lines(metrics: Mapping[str, Metric]) -> tuple[Line, ...]:
 def _line(name: str, metric: Metric) -> Line:
     return Line(
         name=name,
-        meaning=_MEANING.get(name, ""),
+        meaning=MEANING.get(name, ""),
         value=f"{metric.value:.4g}",
         uniform=f"{metric.random:.4g}",
         deviation="" if metric.random_std is None else f"{metric.random_std:.2g}",

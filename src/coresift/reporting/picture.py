@@ -10,12 +10,13 @@ from coresift.reporting.colours import GREY, Colouring
 from coresift.reporting.content import Content
 from coresift.reporting.drawn import ABSENT, Layout
 
-_HUES = (
+HUES = (
     *("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"),
     *("#8d6bd1", "#a6a51f", "#c2334d", "#17a2b8", "#a0705a", "#5d9c3f"),
 )
 _STEPS = ("#f2b48c", "#e98a5a", "#d6613a", "#b53f2b", "#842b2f", "#4d1d31")
-_ACCENT, _REST, _SOFT = "#b93c0c", "#9aa3ad", "#59626d"
+SOFT = "#59626d"
+_ACCENT, _REST = "#b93c0c", "#9aa3ad"
 _LONG = 28
 # selected points that are so many are drawn smaller
 _CROWD = 10_000
@@ -64,8 +65,8 @@ def save_picture(content: Content, colouring: Colouring, layout: Layout, path: P
                 )
     axes.set(xlim=(-33_000, 33_000), ylim=(-33_000, 33_000), xticks=[], yticks=[])
     axes.set_box_aspect((top - bottom) / (right - left))
-    axes.set_xlabel(_plain(layout.axes[0]), color=_SOFT)
-    axes.set_ylabel(_plain(layout.axes[1]), color=_SOFT)
+    axes.set_xlabel(plain(layout.axes[0]), color=SOFT)
+    axes.set_ylabel(plain(layout.axes[1]), color=SOFT)
     axes.spines[:].set_color("#dfe3e8")
     axes.set_title(_title(content), loc="left", fontsize=12)
     _legend(axes, colouring)
@@ -85,7 +86,7 @@ def shade(colouring: Colouring, code: int) -> str:
     if colouring.scale == "selection":
         return _ACCENT
     if colouring.scale == "hues":
-        return _HUES[code % len(_HUES)]
+        return HUES[code % len(HUES)]
     last = len(colouring.names) - 1
     return _STEPS[round(code / last * (len(_STEPS) - 1)) if last else -1]
 
@@ -108,12 +109,12 @@ def _legend(axes: object, colouring: Colouring) -> None:
     if (colouring.codes == GREY).any():
         names[GREY] = rest
     dots = [
-        Line2D([], [], linestyle="", marker="o", color=shade(colouring, code), label=_plain(name))
+        Line2D([], [], linestyle="", marker="o", color=shade(colouring, code), label=plain(name))
         for code, name in names.items()
     ]
     axes.legend(  # type: ignore[attr-defined]
         handles=dots,
-        title=_plain(_short(colouring.title)),
+        title=plain(_short(colouring.title)),
         loc="center left",
         bbox_to_anchor=(1.0, 0.5),
         frameon=False,
@@ -126,13 +127,13 @@ def _title(content: Content) -> str:
     rows = f"{drawn.all_rows:,} rows"
     if content.is_selection:
         rows = f"{drawn.all_chosen:,} of {rows}, {content.provenance.method}"
-    return _plain(f"{_short(content.name)}: {rows}")
+    return plain(f"{_short(content.name)}: {rows}")
 
 
 def _short(text: str) -> str:
     return text if len(text) <= _LONG else text[: _LONG - 1] + "\u2026"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text that is not read as mathematics."""
     return text.replace("$", r"\$")

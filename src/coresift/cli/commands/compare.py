@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from coresift.cli import options
+from coresift.cli.types import COLUMN, FOLDER, WRITTEN
 from coresift.selection import registry
 
 
@@ -65,12 +66,16 @@ def _settings(context: click.Context, parameter: click.Parameter, values: Any) -
 )
 @click.option(
     "--clusters",
+    type=FOLDER,
     metavar="DIR",
     help="A clustering of the same dump: for the methods that need one, and to judge all by.  "
     "[default: a reference k-means]",
 )
 @click.option(
-    "--label", metavar="COLUMN", help="Class of each row: adds class balance and a probe."
+    "--label",
+    type=COLUMN,
+    metavar="COLUMN",
+    help="Class of each row: adds class balance and a probe.",
 )
 @click.option(
     "--metrics",
@@ -99,6 +104,7 @@ def _settings(context: click.Context, parameter: click.Parameter, values: Any) -
 @click.option(
     "-o",
     "--output",
+    type=WRITTEN,
     metavar="OUT",
     help="Directory for compare.parquet and manifest.json, or X.parquet for one file.",
 )

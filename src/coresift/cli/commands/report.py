@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from coresift.cli import options
+from coresift.cli.config import public_name
 from coresift.cli.types import COLUMN, FOLDER, READ, WRITTEN
+from coresift.core.errors import ParameterError
+
+if TYPE_CHECKING:
+    from coresift.io.provenance import Provenance
+
+# what a report on a comparison takes, beside how it is run
+_FOR_ALL = frozenset(
+    ("result", "output", "overwrite", "terminal", "as_json", "quiet", "no_progress", *options.RUN)
+)
 
 
 @click.command("report")
@@ -98,17 +109,23 @@ from coresift.cli.types import COLUMN, FOLDER, READ, WRITTEN
 def command(
     result: str, full: tuple[str, ...], terminal: bool, as_json: bool, **values: Any
 ) -> None:
-    """Pictures of a clustering or a selection.
+    """Pictures of a clustering, a selection or a comparison.
 
     A page with a map of the rows, distributions, class balance, metrics and rows to look at;
     it opens from disk and loads nothing. RESULT is what `coresift cluster` or `coresift select`
-    wrote; the vectors are read from the dump that it was made from.
+    wrote; the vectors are read from the dump that it was made from. Of what `coresift compare`
+    wrote it shows curves over sizes and tables, and takes -o, --overwrite and --terminal.
     """
     from coresift.api.report import report
     from coresift.cli import console
+    from coresift.io.provenance import find_provenance
 
     if values["output"] is None and not terminal:
         raise click.UsageError("give -o X.html, -o X.png or --terminal")
+    provenance = find_provenance(Path(result))
+    if provenance is not None and provenance.command == "compare":
+        _comparison(result, provenance, terminal=terminal, as_json=as_json, **values)
+        return
     with options.watched(values) as progress:
         common = options.common(values, *options.INPUT, *options.RUN)
         found = report(result, full=list(full) or None, **values, **common, **progress)
@@ -122,3 +139,64 @@ def command(
         names = ("rows", "points", "clusters")
         shown = {name: facts[name] for name in names}
         console.show_facts({**shown, "bytes": found.bytes, **console.measured(facts)}, found.notes)
+
+
+def _comparison(
+    result: str, provenance: Provenance, *, terminal: bool, as_json: bool, **values: Any
+) -> None:
+    from dataclasses import asdict
+
+    from coresift.api.report_comparison import report_comparison
+    from coresift.cli import console
+    from coresift.cli.comparison import show_comparison
+    from coresift.evaluation.margin import FACTOR
+
+    _refuse_others(result, provenance)
+    output, overwrite = values["output"], values["overwrite"]
+    with options.watched(values) as progress:
+        common = options.common(values, *options.RUN)
+        found = report_comparison(result, output=output, overwrite=overwrite, **common, **progress)
+    facts = found.to_json()
+    if as_json:
+        console.show_json(facts)
+        return
+    if terminal:
+        content = found.content
+        # a filter leaves fewer rows than the input has, and which is not in the table
+        read = provenance.options
+        whole = not read.get("where") and read.get("invalid") != "drop"
+        shown = {
+            "methods": content.titles,
+            "sizes": content.sizes,
+            "rows_full": provenance.fingerprint["rows"] if whole else None,
+            "standings": [asdict(one) for one in content.standings],
+            "margin": FACTOR,
+            "notes": found.notes,
+            "output": None,
+        }
+        show_comparison(shown)
+    if found.output is not None:
+        few = {name: facts[name] for name in ("figures", "bytes")}
+        notes = () if terminal else found.notes
+        console.show_facts({**few, **console.measured(facts)}, notes)
+
+
+def _refuse_others(result: str, provenance: Provenance) -> None:
+    """Refuse options that say how rows are looked at, unless they only say how they were read."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        if name in _FOR_ALL or not isinstance(parameter, click.Option):
+            continue
+        source = context.get_parameter_source(name)
+        if source is not click.core.ParameterSource.COMMANDLINE:
+            continue
+        # a recipe says for all steps how its input is read
+        given = context.params[name]
+        if name in options.INPUT and given == provenance.options.get(name):
+            continue
+        raise ParameterError(
+            f"--{public_name(parameter).replace('_', '-')} is for a clustering or a selection, and "
+            f"{result} is a comparison",
+            hint="leave it out",
+        )

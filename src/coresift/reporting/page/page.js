@@ -1,50 +1,17 @@
 "use strict";
 (() => {
   const GREY = 255, ABSENT = -32768, REACH = 32767, SLOW_POINTS = 4000;
-  // told apart in light and in dark, and by people who see fewer colours; grey is left for the rest
-  const HUES = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00",
-    "#8d6bd1", "#a6a51f", "#c2334d", "#17a2b8", "#a0705a", "#5d9c3f"];
   const STEPS = {
     light: ["#f2b48c", "#e98a5a", "#d6613a", "#b53f2b", "#842b2f", "#4d1d31"],
     dark: ["#6d3a3f", "#94484a", "#bd5d4c", "#e08057", "#f6ae79", "#ffe0b8"],
   };
-  const by = (id) => document.getElementById(id);
-  const root = document.documentElement;
-  const colour = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
-  const count = (value) => value.toLocaleString("en");
-  const number = (value) => Math.abs(value) < 1e4 ? String(Number(value.toPrecision(4)))
-    : count(Math.round(value));
-  const coarse = matchMedia("(pointer: coarse)").matches;
-
-  // ---- theme: the system's until the button is pressed -------------------------------------
-  const wanted = matchMedia("(prefers-color-scheme: dark)");
-  let picked = null;
-  const dark = () => (picked ?? (wanted.matches ? "dark" : "light")) === "dark";
-  const redraws = [];
-  function setTheme() {
-    root.dataset.theme = dark() ? "dark" : "light";
-    by("theme").textContent = dark() ? "Light theme" : "Dark theme";
-    redraws.forEach((draw) => draw());
-  }
-  wanted.addEventListener("change", setTheme);
-  by("theme").addEventListener("click", () => {
-    picked = dark() ? "light" : "dark";
-    setTheme();
-  });
-  setTheme();
-
-  // ---- data --------------------------------------------------------------------------------
-  function bytes(text) {
-    const raw = atob(text);
-    const found = new Uint8Array(raw.length);
-    for (let i = 0; i < raw.length; i++) found[i] = raw.charCodeAt(i);
-    return found;
-  }
-  const array = (Type, text) => text === null ? null : new Type(bytes(text).buffer);
+  const {
+    HUES, by, colour, count, number, coarse, dark, redraws, array, unpacked, axis, plain, config,
+    trouble, start,
+  } = page;
 
   async function load() {
-    const packed = new Blob([bytes(by("data").textContent)]).stream();
-    const data = await new Response(packed.pipeThrough(new DecompressionStream("gzip"))).json();
+    const data = await unpacked();
     const points = data.points;
     points.rows = Float64Array.from(array(Uint32Array, points.steps));
     for (let i = 1; i < points.rows.length; i++) points.rows[i] += points.rows[i - 1];
@@ -58,18 +25,6 @@
     for (const item of data.colourings) item.codes = array(Uint8Array, item.codes);
     return data;
   }
-
-  // ---- figures -----------------------------------------------------------------------------
-  const font = () => ({ family: "system-ui, sans-serif", size: 12, color: colour("soft") });
-  const axis = (title, more) => ({
-    title: { text: title, standoff: 6 }, gridcolor: colour("line"), linecolor: colour("line"),
-    zeroline: false, automargin: true, fixedrange: true, ...more,
-  });
-  const plain = (more) => ({
-    font: font(), paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false,
-    margin: { l: 8, r: 8, t: 8, b: 8 }, hovermode: false, dragmode: false, ...more,
-  });
-  const config = { displayModeBar: false, responsive: true, doubleClick: "reset" };
 
   function drawSpread(data, index) {
     const item = data.distributions[index];
@@ -309,16 +264,10 @@
     if (!webgl) trouble("This browser has no WebGL: the map shows some of the points only.");
   }
 
-  function trouble(text) {
-    by("trouble").textContent = text;
-    by("trouble").hidden = false;
-  }
-
-  load().then((data) => {
+  start(load, (data) => {
     map(data);
     const rest = [() => drawSizes(data), ...data.distributions.map((_, i) => () => drawSpread(data, i))];
     rest.forEach((draw) => draw());
     redraws.push(...rest);
-    root.dataset.ready = "yes";
-  }).catch((error) => trouble(`The figures cannot be drawn: ${error.message}`));
+  });
 })();

@@ -12,6 +12,7 @@ import pyarrow as pa
 from coresift.evaluation.base import Metric
 from coresift.evaluation.margin import FACTOR, best
 
+TABLE = "compare.parquet"
 SCHEMA = pa.schema(
     [
         ("method", pa.string()),
@@ -210,3 +211,29 @@ def table_of(runs: Sequence[MethodRun]) -> pa.Table:
         for name, metric in run.metrics.items()
     ]
     return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def runs_of(table: pa.Table) -> tuple[MethodRun, ...]:
+    """Read what :func:`table_of` made; it does not tell rows chosen, so that they are the size.
+
+    Raises
+    ------
+    ValueError
+        When it is not such a table.
+    """
+    if not table.schema.equals(SCHEMA) or not table.num_rows:
+        raise ValueError("not the columns of a comparison, or no rows")
+    found: dict[tuple[str, int, int], MethodRun] = {}
+    for row in table.to_pylist():
+        key = row["method"], row["size"], row["seed"]
+        if key not in found:
+            found[key] = MethodRun(*key, row["size"], row["seconds"], row["peak_rss_bytes"], {})
+        metric = Metric(row["value"], row["random"], row["random_std"], row["better"])
+        found[key].metrics[row["metric"]] = metric
+    runs = tuple(found.values())
+    if any(run.metrics.keys() != runs[0].metrics.keys() for run in runs):
+        raise ValueError("runs with other metrics than the first")
+    methods = [{run.method for run in runs if run.size == size} for size in {r.size for r in runs}]
+    if any(some != methods[0] for some in methods):
+        raise ValueError("sizes with other methods than the first")
+    return runs
