@@ -228,6 +228,8 @@ def test_a_metric_is_remarkable_beyond_two_deviations() -> None:
         "label_entropy": Metric(9.0, 0.5, None, "higher"),
     }
     assert [line.verdict for line in lines(metrics)] == ["better", "worse", "alike", "alike"]
+    rounded = {"vendi_score": Metric(1.0 + 4e-16, 1.0, 9e-17, "higher")}
+    assert [line.verdict for line in lines(rounded)] == ["alike"]
 
 
 def test_every_metric_says_what_it_is() -> None:
