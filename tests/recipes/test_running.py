@@ -409,7 +409,8 @@ def test_a_file_of_the_users_own_is_left_alone(work: Path, name: str) -> None:
     clusters = '[steps.clusters]\nrun = "cluster"\npaths = "emb"\nk = 3\n'
     write_recipe(work, f'{clusters}[steps.last]\n{command}\noutput = "{name}"\n')
     path = work / "out" / name
-    run(), path.unlink()
+    run()
+    path.unlink()
     if path.suffix == ".parquet":
         pq.write_table(pa.table({"mine": [1]}), path)
     else:
