@@ -19,7 +19,7 @@ SECTIONS = ["When to use it", "When not to", "Cost", "Options that matter", "Sou
 
 def test_site_builds_and_its_links_lead_somewhere(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(tmp_path)],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(tmp_path)],
         cwd=ROOT,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,

@@ -400,6 +400,29 @@ def test_a_folder_of_something_else_is_left_alone(work: Path) -> None:
     assert (work / "out" / "chosen" / "notes.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", ["judged.json", "page.html", "map.png", "rows.parquet"])
+def test_a_file_of_the_users_own_is_left_alone(work: Path, name: str) -> None:
+    command = {
+        ".json": 'run = "inspect"\npaths = "emb"',
+        ".parquet": 'run = "select random"\npaths = "emb"\nsize = 9',
+    }.get(Path(name).suffix, 'run = "report"\nresult = "${clusters}"')
+    clusters = '[steps.clusters]\nrun = "cluster"\npaths = "emb"\nk = 3\n'
+    write_recipe(work, f'{clusters}[steps.last]\n{command}\noutput = "{name}"\n')
+    path = work / "out" / name
+    run()
+    path.unlink()
+    if path.suffix == ".parquet":
+        pq.write_table(pa.table({"mine": [1]}), path)
+    else:
+        path.write_text('{"mine": 1}')
+    before = path.read_bytes()
+    with pytest.raises(library.CoresiftError, match=f"step 'last': .*{name}: not a result"):
+        run()
+    assert path.read_bytes() == before
+    path.unlink()
+    assert run()["steps"][-1]["state"] == "ran"
+
+
 def test_hostile_names_are_names(tmp_path: Path) -> None:
     column = 'la"bel\n$(touch pwned) ${n} <b>'
     vectors, labels = digits()

@@ -75,7 +75,8 @@ class Opened:
                       top + yaxis._offset + yaxis.l2p(best[1])];
             }"""
         )
-        self.page.mouse.move(place[0] - 30, place[1] - 30)
+        # from the right, where no other point is told of on the way
+        self.page.mouse.move(place[0] + 20, place[1])
         self.page.mouse.move(*place)
         self.page.wait_for_selector("#tip:not([hidden])", timeout=20_000)
 

@@ -147,6 +147,15 @@ def test_colours_of_numbers_are_steps_of_as_many_points() -> None:
     assert colours.by_number("weight", "weight", np.full(3, np.nan)) is None
 
 
+def test_colours_of_clusters_name_those_that_there_are() -> None:
+    label = np.arange(26, dtype=np.int32)
+    found = colours.by_cluster(label[:20], 20)
+    assert found.names[:2] == ("0, 12", "1, 13")
+    assert found.names[7:9] == ("7, 19", "8")
+    assert colours.by_cluster(label, 26).names[:3] == ("0, 12, \u2026", "1, 13, \u2026", "2, 14")
+    assert colours.by_cluster(label[:2], 2).names == ("cluster 0", "cluster 1")
+
+
 def test_colours_of_classes_go_to_the_largest() -> None:
     codes = np.r_[np.repeat(np.arange(20), np.arange(20, 0, -1)), -1].astype(np.int32)
     names = [str(10 * code) for code in range(20)]
@@ -219,6 +228,8 @@ def test_a_metric_is_remarkable_beyond_two_deviations() -> None:
         "label_entropy": Metric(9.0, 0.5, None, "higher"),
     }
     assert [line.verdict for line in lines(metrics)] == ["better", "worse", "alike", "alike"]
+    rounded = {"vendi_score": Metric(1.0 + 4e-16, 1.0, 9e-17, "higher")}
+    assert [line.verdict for line in lines(rounded)] == ["alike"]
 
 
 def test_every_metric_says_what_it_is() -> None:

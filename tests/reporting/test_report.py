@@ -15,7 +15,7 @@ import coresift
 from coresift.core.errors import CoresiftError, MissingExtraError
 from tests.cli.command import coresift as run
 from tests.cli.command import leftovers
-from tests.data import digits, digits_dump
+from tests.data import digits, digits_dump, vector_table, write_dump
 from tests.reporting.results import CHOSEN, CLUSTERS, Results
 
 
@@ -168,6 +168,60 @@ def test_json_and_leftovers(results: Results, tmp_path: Path) -> None:
 def test_what_is_refused(results: Results, options: dict[str, str], message: str) -> None:
     with pytest.raises(CoresiftError, match=message):
         coresift.report(results.subset, **options)  # type: ignore[arg-type]
+
+
+def test_colours_that_the_result_does_not_have(results: Results, tmp_path: Path) -> None:
+    for colour in ("selection", "weight"):
+        with pytest.raises(CoresiftError, match=f"--colour {colour} is for a selection"):
+            coresift.report(results.clusters, colour=colour)
+    plain = tmp_path / "plain.parquet"
+    coresift.select("random", results.dump, size=9, output=plain)
+    for result in (results.clusters, plain):
+        with pytest.raises(CoresiftError, match="--colour score needs scores"):
+            coresift.report(result, colour="score", metrics=False)
+        found = coresift.report(result, colour="score", score="quality", metrics=False)
+        assert found.content.colourings[0].key == "score"
+    assert coresift.report(results.subset, colour="score", metrics=False).rows_selected == CHOSEN
+
+
+def test_its_own_command_makes_the_same_report_again(results: Results, tmp_path: Path) -> None:
+    first, second = tmp_path / "a.html", tmp_path / "b.html"
+    found = coresift.report(
+        results.clusters,
+        output=first,
+        examples=2,
+        colour="score",
+        score="quality * 2",
+        label="label",
+        seed=5,
+        full=results.dump,
+    )
+    words = shlex.split(found.content.again.replace("\\\n", ""))
+    done = run(*words[1:-1], second, cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert second.read_text().replace("b.html", "a.html") == first.read_text()
+    again = coresift.report(results.subset, repeats=1, sample=99, memory="2GB").content.again
+    assert "--repeats 1 --sample 99" in " ".join(again.replace("\\\n", "").split())
+    assert "--memory" not in again
+    assert "--no-metrics" in coresift.report(results.subset, metrics=False).content.again
+
+
+def test_rows_that_do_not_differ_have_no_map_by_umap(tmp_path: Path) -> None:
+    pytest.importorskip("umap")
+    dump = write_dump(tmp_path / "dump", vector_table(np.ones((40, 3), np.float32)))
+    coresift.select("random", dump, size=5, output=tmp_path / "s.parquet")
+    found = coresift.report(
+        tmp_path / "s.parquet", output=tmp_path / "r.html", umap=True, metrics=False
+    )
+    assert [layout.name for layout in found.content.layouts] == ["PCA"]
+    assert any("no map by UMAP" in note for note in found.notes)
+
+
+def test_notes_of_the_metrics_say_so(results: Results, tmp_path: Path) -> None:
+    coresift.select("random", results.dump, size=9, output=tmp_path / "s.parquet")
+    found = coresift.report(tmp_path / "s.parquet", repeats=1)
+    assert found.clusters == 50
+    assert any(note.startswith("metrics: ") and "k=100" in note for note in found.notes)
 
 
 def test_a_dump_that_moved_or_changed(tmp_path: Path) -> None:

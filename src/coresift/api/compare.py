@@ -183,9 +183,7 @@ def _provenance(
         command="compare",
         method=",".join(methods),
         params={
-            "methods": {
-                entry.method.name: recorded(entry.params, dump.schema) for entry in entries
-            },
+            "methods": methods,
             "sizes": [str(one) for one in sizes],
             "seeds": seeds,
             "repeats": repeats,

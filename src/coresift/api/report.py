@@ -21,7 +21,7 @@ from coresift.io.labels import check_label
 from coresift.io.provenance import Provenance, read_provenance
 from coresift.io.stamp import stamp
 from coresift.io.target import Target
-from coresift.reporting.command import shell
+from coresift.reporting.command import report_line, shell
 from coresift.reporting.content import Content
 from coresift.reporting.gather import ROW_BYTES, Found, Wanted, gather
 from coresift.reporting.html import page
@@ -173,11 +173,25 @@ def report(
         check_image(dump, image)
         if label is not None:
             check_label(dump, label)
-        given = {"clusters": clusters, "label": label, "hover": hover, "image": image}
+        asked = {
+            "label": label,
+            "hover": hover,
+            "image": image,
+            "score": score,
+            "colour": colour,
+            "umap": umap,
+            "examples": examples,
+            "metrics": metrics,
+            "repeats": repeats,
+            "sample": sample,
+        }
+        places = {"full": None if full is None else paths, "clusters": clusters, "output": output}
         wanted = Wanted(
             name=name,
             provenance=provenance,
-            again=_again(name, output, full, {**given, "score": score, "colour": colour}, umap),
+            again=shell(
+                report_line(name, {**places, **asked}, report.__kwdefaults__ or {}, common)
+            ),
             label=label,
             hover=hover,
             image=image,
@@ -192,11 +206,7 @@ def report(
             used = [name, *paths, *dump.options.vectors, *(table.ref.name for table in dump.tables)]
             target = Target(output, overwrite=overwrite, inputs=used, suffixes=tuple(_PACKAGES))
         opened = _Opened.of(dump, name, provenance, clusters)
-        asked = {
-            "label": label, "hover": hover, "image": image, "score": score, "colour": colour,
-            "umap": umap, "examples": examples,
-            "metrics": metrics, "repeats": repeats, "sample": sample,
-        }  # fmt: skip
+        _require_colour(wanted, opened.subset)
         origin = _origin(run, dump, opened, name, asked)
         run.announce(origin)
         held = ROW_BYTES * dump.rows + _PAGE_BYTES
@@ -290,22 +300,16 @@ def _score(text: str | None, provenance: Provenance, dump: Dump) -> Column | Non
     return None if text is None else find_column(dump.schema, text, "--score")
 
 
-def _again(
-    name: str,
-    output: str | os.PathLike[str] | None,
-    full: Paths | None,
-    given: dict[str, Any],
-    umap: bool,
-) -> str:
-    """The command of the report."""
-    words = ["report", name]
-    for path in [] if full is None else as_paths(full):
-        words += ["--full", path]
-    for option, value in given.items():
-        if value is not None:
-            words += [f"--{option}", os.fspath(value)]
-    words += ["--umap"] * umap
-    return shell([*words, *(() if output is None else ("-o", os.fspath(output)))])
+def _require_colour(wanted: Wanted, subset: SubsetFile | None) -> None:
+    """Refuse a colour that the result does not have."""
+    if wanted.colour in ("selection", "weight") and subset is None:
+        raise ParameterError(
+            f"--colour {wanted.colour} is for a selection, and {wanted.name} is a clustering",
+            hint="leave it out to colour by cluster",
+        )
+    scored = subset is not None and subset.score_column is not None
+    if wanted.colour == "score" and wanted.score is None and not scored:
+        raise ParameterError("--colour score needs scores", hint="name them with --score")
 
 
 @dataclass(frozen=True)
@@ -379,7 +383,8 @@ def _content(
         )
     notes = [*opened.notes]
     if evaluation is not None:
-        notes += [note for note in evaluation.notes if note not in notes]
+        # they may speak of another k-means than the one that is shown
+        notes += [f"metrics: {note}" for note in evaluation.notes if note not in notes]
     metrics = {} if evaluation is None else evaluation.metrics
     resources = Resources(run.engine, run.budget, run.scratch, run.progress, run.seed)
     with run.clock.stage("look"):

@@ -18,7 +18,15 @@ class SubsetFile(RowFile):
     @property
     def weight_column(self) -> str | None:
         """Name of the column of weights; None without one."""
-        name = self._prefix + "weight"
+        return self._added("weight")
+
+    @property
+    def score_column(self) -> str | None:
+        """Name of the column of scores; None without one."""
+        return self._added("score")
+
+    def _added(self, what: str) -> str | None:
+        name = self._prefix + what
         return name if name in self.dump.schema.names else None
 
     def read(self, vectors: Vectors, full: str) -> RowSet:
@@ -59,8 +67,8 @@ class SubsetFile(RowFile):
 
     def scores(self) -> NDArray[np.float64] | None:
         """Scores of the rows in the order of their ids; None where there are none."""
-        name = self._prefix + "score"
-        if name not in self.dump.schema.names:
+        name = self.score_column
+        if name is None:
             return None
         values = self.column(name).cast(pa.float64())
         ids = self.numbers(self.column(self.row_column), self.row_column, pa.int64())
@@ -74,8 +82,8 @@ class SubsetFile(RowFile):
         InputError
             When one is null or not finite.
         """
-        name = self._prefix + "score"
-        if name not in self.dump.schema.names:
+        name = self.score_column
+        if name is None:
             return None
         kind = self.dump.schema.field(name).type
         if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):

@@ -34,6 +34,14 @@ def difference(expected: Provenance, path: Path, beside: Sequence[Path] = ()) ->
     return f"{absent} is missing" if absent is not None else _first(found, expected)
 
 
+def is_foreign(path: Path) -> bool:
+    """Whether a file can be read and says nothing of where it comes from."""
+    try:
+        return stored(path) is None
+    except (CoresiftError, OSError, ValueError, TypeError):
+        return False
+
+
 def stored(path: Path) -> Provenance | None:
     """Provenance of a step's result, in whatever form it is."""
     if path.is_dir() or path.suffix not in (".json", ".html", ".png"):

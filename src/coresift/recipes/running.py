@@ -19,6 +19,7 @@ from coresift.recipes.variables import Places
 from coresift.recipes.workdir import (
     held,
     printed_target,
+    require_ours,
     require_own,
     write_mark,
     write_printed,
@@ -162,6 +163,7 @@ def _foresee(recipe: Recipe, folder: Path, common: Mapping[str, Any]) -> list[_P
                 if expected is None
                 else origin.difference(expected, target, beside)
             )
+            require_ours(target)
             if not step.command.writes:
                 printed_target(target)
             arguments = step.command.arguments(_values(step, places, common, folder), target)

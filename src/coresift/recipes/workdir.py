@@ -15,6 +15,7 @@ from coresift._version import __version__
 from coresift.core.errors import OutputError, ResourceError
 from coresift.io.provenance import Provenance
 from coresift.io.target import Target
+from coresift.recipes import origin
 from coresift.recipes.recipe import MARK
 
 # of what a command prints with --json, that which differs between equal runs
@@ -105,6 +106,21 @@ def write_mark(
         "steps": dict(steps),
     }
     _write_json(folder / MARK, content)
+
+
+def require_ours(path: Path) -> None:
+    """Refuse a file that no step has left there; of directories the step itself does.
+
+    Raises
+    ------
+    OutputError
+        Naming it.
+    """
+    if path.is_file() and origin.is_foreign(path):
+        raise OutputError(
+            f"{path}: not a result of coresift, so that it is left alone",
+            hint="move it away, or give the step another output",
+        )
 
 
 def printed_target(path: Path) -> Target:

@@ -56,9 +56,15 @@ def by_cluster(label: NDArray[np.int32], k: int) -> Colouring:
     if k <= HUES:
         names = tuple(f"cluster {cluster}" for cluster in range(k))
         return Colouring("cluster", "cluster", "hues", codes, names)
-    names = tuple(f"{code}, {code + HUES}, \u2026" for code in range(HUES))
+    names = tuple(_sharing(code, k) for code in range(HUES))
     about = f"{k:,} clusters share {HUES} colours: neighbours of one colour may be two clusters."
     return Colouring("cluster", "cluster", "hues", codes, names, about)
+
+
+def _sharing(code: int, k: int) -> str:
+    """The clusters of one colour: two of them at most, and whether there are more."""
+    clusters = range(code, k, HUES)
+    return ", ".join([*map(str, clusters[:2]), *("\u2026" for _ in clusters[2:3])])
 
 
 def by_label(codes: NDArray[np.int32], names: Sequence[str], title: str) -> Colouring:

@@ -84,6 +84,30 @@ def comparison_line(provenance: Provenance, output: str) -> list[str]:
     return [*words, "--seed", str(provenance.seed), "-o", output]
 
 
+def report_line(
+    name: str, given: Mapping[str, Any], defaults: Mapping[str, Any], common: Mapping[str, Any]
+) -> list[str]:
+    """Arguments that, given to ``coresift``, make a report again.
+
+    Parameters
+    ----------
+    name : str
+        Of the result.
+    given, defaults : mapping
+        Options of ``report``, and what they are where they are not given.
+    common : mapping
+        Options of every verb; those count that what is shown depends on.
+    """
+    told = {option: value for option, value in given.items() if value != defaults[option]}
+    if told.pop("metrics", True) is False:
+        told["no_metrics"] = True
+    output = told.pop("output", None)
+    words = ["report", name, *_options(told), *_options(_changed(common))]
+    if common.get("seed"):
+        words += ["--seed", str(common["seed"])]
+    return words if output is None else [*words, "-o", str(output)]
+
+
 def shell(arguments: list[str]) -> str:
     """Arguments as a line for a shell; a long one is cut before each option."""
     line = shlex.join(["coresift", *arguments])

@@ -203,6 +203,9 @@ def _umap(vectors: Vectors, drawn: Drawn, seed: int, notes: list[str]) -> list[L
         return []
     some = np.full((len(drawn.rows), 2), np.nan, np.float32)
     some[places] = umap(vectors, drawn.rows[places], seed)
+    if not np.isfinite(some).any():
+        notes.append("no map by UMAP: the rows do not differ")
+        return []
     if len(places) < len(drawn.rows):
         notes.append(
             f"UMAP was made of {len(places):,} of the {len(drawn.rows):,} points, drawn uniformly, "

@@ -9,6 +9,8 @@ from coresift.evaluation.base import Metric
 
 # a value within so many deviations of uniform subsets is like theirs
 _REMARKABLE = 2.0
+# of the value itself: less than that is how sums were rounded
+_ROUNDING = 1e-9
 
 MEANING = {
     "kmeans_cost_error_mean": "how far the weighted k-means cost is off, on average over centers",
@@ -91,6 +93,9 @@ def _verdict(metric: Metric) -> str:
     lead = metric.value - metric.random
     if metric.better == "lower":
         lead = -lead
-    if metric.random_std is None or abs(lead) <= _REMARKABLE * metric.random_std:
+    if metric.random_std is None:
+        return "alike"
+    # where uniform subsets do not differ, rounding is no lead
+    if abs(lead) <= max(_REMARKABLE * metric.random_std, _ROUNDING * abs(metric.random)):
         return "alike"
     return "better" if lead > 0.0 else "worse"
