@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from coresift.core.errors import InputError, ResourceError
+from coresift.core.memory import Budget
 from coresift.influence import curvature, kfac, moments
 from tests.influence.given import Array, decaying, lent
 
@@ -53,6 +56,24 @@ def test_rows_left_out_and_samples() -> None:
 def test_a_matrix_that_does_not_fit_is_refused() -> None:
     with lent(memory=1) as context, pytest.raises(ResourceError, match="second moment of 4,000 x"):
         moments.second_moment(Array(np.zeros((2, 4000))), context)
+
+
+def test_a_second_moment_takes_no_more_than_it_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(Budget, "require", lambda self, needed, *_, **__: asked.append(needed))
+    monkeypatch.setattr(moments, "_SEGMENT", 64)
+    values = np.ones((64 * 12, 2048), np.float32)
+    with lent(2) as context:
+        tracemalloc.start()
+        try:
+            before = tracemalloc.get_traced_memory()[0]
+            moments.second_moment(Array(values), context)
+            peak = tracemalloc.get_traced_memory()[1] - before
+        finally:
+            tracemalloc.stop()
+    assert peak <= asked[0]
+    # what tasks hold is less than the matrix times their number
+    assert peak <= 4 * 8 * 2048**2
 
 
 @pytest.mark.parametrize("damping", [None, 0.0, 1e-3])

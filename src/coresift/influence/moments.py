@@ -19,8 +19,8 @@ Array = NDArray[np.float64]
 # rows, ascending, or None for all
 Rows = NDArray[np.int64] | None
 
-# columns of a tile of the matrix: larger ones would be held several times, once by each task
-_PANEL = 2048
+# columns of a tile of the matrix: of each task three are held, see second_moment
+_PANEL = 1024
 # rows whose sum is made by one task
 _SEGMENT = 8192
 
@@ -71,10 +71,14 @@ def second_moment(
         When the matrix does not fit.
     """
     dim = gradients.dim
-    side = min(dim, _PANEL)
-    held = 2 * resources.engine.workers + 2
+    side, rows_read = min(dim, _PANEL), blocks(_SEGMENT, dim)[0][1]
+    workers = resources.engine.workers
+    # of each worker a sum, one that waits to be taken, and a product; and what is taken
+    held = 3 * workers + 2
+    # a block, that without the rows that are left out, and two panels of it in float64
+    read = rows_read * (2 * 4 * dim + 2 * 8 * side)
     resources.budget.require(
-        8 * (dim * dim + held * side * side),
+        8 * (dim * dim + held * side * side) + workers * read,
         f"a second moment of {dim:,} x {dim:,}",
         hint="use --hessian diagonal, or raise --memory",
     )
