@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from coresift.influence import products
 from coresift.influence.kfac import Layer
 from coresift.influence.products import Dense, Products
 from coresift.influence.scores import Scoring, together
@@ -40,6 +42,34 @@ def test_a_row_is_scored_the_same_whatever_is_beside_it() -> None:
         assert np.array_equal(term.read(13, 411), whole[13:411])
         some = np.sort(random.permutation(700)[:111])
         assert np.array_equal(term.take(some), whole[some])
+
+
+class _Counted(Array):
+    """The most rows that were read together."""
+
+    most = 0
+
+    def read(self, start: int, stop: int) -> NDArray[np.float32]:
+        self.most = max(self.most, stop - start)
+        return super().read(start, stop)
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        self.most = max(self.most, len(rows))
+        return super().take(rows)
+
+
+def test_of_wide_gradients_fewer_rows_are_read_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, targets = decaying(1000, 50), decaying(6, 50, 1).astype(np.float64)
+    whole = Dense(Array(values), targets, cosine=True)
+    monkeypatch.setattr(products, "_READ_BYTES", 4 * 50 * 2 * products.TILE + 8)
+    source = _Counted(values)
+    term = Dense(source, targets, cosine=True)
+    assert np.array_equal(term.read(7, 990), whole.read(7, 990))
+    rows = np.arange(0, 1000, 2)
+    assert np.array_equal(term.take(rows), whole.take(rows))
+    found, off = term.rough(7, 990)
+    assert (np.abs(found - whole.read(7, 990)) <= off[:, None]).all()
+    assert source.most == 2 * products.TILE
 
 
 def test_zero_gradients_have_no_influence_under_cosine() -> None:

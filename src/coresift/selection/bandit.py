@@ -36,6 +36,8 @@ _MULTIPLE = 5
 _ROUNDS = 32
 # of the rows that may be scored: ids, clusters, scores and copies of them while they are sorted
 _ROW_BYTES = 150
+# rows whose gradients are held at the same time
+_TOGETHER = 2048
 
 
 def select(data: Data, size: Size | None, params: BanditParams, context: Context) -> Selection:
@@ -194,6 +196,10 @@ class _Source:
         opened = open_influence(data, params, context, lazily=True)
 
         def score(rows: NDArray[np.int64]) -> NDArray[np.float64]:
-            return together(opened.influence.take(rows), params.how)
+            found = np.empty(len(rows))
+            for start in range(0, len(rows), _TOGETHER):
+                some = slice(start, start + _TOGETHER)
+                found[some] = together(opened.influence.take(rows[some]), params.how)
+            return found
 
         return cls(score, opened.resolved, opened.notes)
