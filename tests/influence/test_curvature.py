@@ -58,6 +58,19 @@ def test_a_matrix_that_does_not_fit_is_refused() -> None:
         moments.second_moment(Array(np.zeros((2, 4000))), context)
 
 
+def test_factors_and_systems_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curvature, "DENSE_DIM", 10)
+    # none is ever made
+    wide = Array(np.zeros((2, 12)))
+    with lent() as context:
+        found = curvature.fisher(wide, 1.0, context)
+        monkeypatch.setattr(Budget, "left", lambda _: 1 << 30)
+        with pytest.raises(ResourceError, match=r"^the K-FAC factors of a layer of 1x200,000"):
+            kfac.from_gradients(wide, (1, 200_000), None, context)
+        with pytest.raises(ResourceError, match=r"^conjugate gradients for 40,000,000 targets"):
+            found.solve(np.broadcast_to(0.0, (40_000_000, 12)))
+
+
 def test_a_second_moment_takes_no_more_than_it_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     monkeypatch.setattr(Budget, "require", lambda self, needed, *_, **__: asked.append(needed))
