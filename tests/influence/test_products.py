@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from coresift.core.errors import ResourceError
+from coresift.core.memory import Budget
 from coresift.influence import products
 from coresift.influence.kfac import Layer
 from coresift.influence.products import Dense, Products
@@ -116,6 +118,20 @@ def test_the_best_are_settled_in_float64_and_ties_stay_ties() -> None:
     assert np.allclose(scoring.score[best], exact[best], rtol=1e-13)
     settled = scoring.off == 0.0
     assert 100 <= np.count_nonzero(settled) < 200
+
+
+def test_more_targets_than_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    influence = Products([Dense(Array(np.ones((5, 1))), np.ones((30_000, 1)), cosine=False)])
+    with lent() as context:
+        monkeypatch.setattr(Budget, "left", lambda _: 1 << 30)
+        with pytest.raises(
+            ResourceError, match=r"^the influence of 2,048 rows at a time on 30,000"
+        ):
+            Scoring(influence, "max", context)
+        with pytest.raises(
+            ResourceError, match=r"^the influence of 2,048 rows at a time on 30,000"
+        ):
+            take_turns(influence, np.arange(5), 2, context)
 
 
 def test_together() -> None:
