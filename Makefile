@@ -14,7 +14,8 @@ demo: $(READY)
 test: lint extras
 	$(BIN)/python tools/cli_reference.py --check
 	$(BIN)/python tools/method_pictures.py --check
-	$(BIN)/pytest -q -n 2 --dist loadgroup
+	$(BIN)/pytest -q -n 2 --dist loadgroup --ignore tests/pytorch
+	$(BIN)/pytest -q tests/pytorch  # apart: PyTorch's size would spoil tests of memory
 
 # What some tests need and pip does not bring, installed where that is allowed: Chromium for pages,
 # Fashion-MNIST for the tutorial. PyTorch is 5 GB, so only CI installs it.
