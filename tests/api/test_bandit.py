@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 import coresift
 from coresift.api import bandit
 from coresift.api.asked import Asked
-from coresift.core.errors import CoresiftError, InputError, MismatchError
+from coresift.core.errors import CoresiftError, InputError, MismatchError, OutputError
 from tests.cli.command import PROGRAM, leftovers
 from tests.cli.command import coresift as run
 from tests.data import digits, vector_table, write_dump
@@ -234,6 +234,21 @@ def test_a_state_is_not_overwritten_by_accident(work: Path) -> None:
     assert _start(work, overwrite=True).asked == 0
     with pytest.raises(InputError, match="not the state of a bandit"):
         bandit.ask(work / "c", size=1, output=work / "x.parquet")
+
+
+def test_a_state_that_lost_a_file(work: Path) -> None:
+    _ask(work, 30)
+    with pytest.raises(InputError, match="is more than the 0 rows") as caught:
+        bandit.finish(work / "S", size=1, output=work / "out.parquet")
+    assert caught.value.hint == "have more rows scored"
+    (work / "S" / "lock").unlink()
+    (work / "S" / "lock").mkdir()
+    with pytest.raises(OutputError, match="S: cannot be written: Is a directory"):
+        _ask(work, 3)
+    (work / "S" / "lock").rmdir()
+    (work / "S" / "state.parquet").unlink()
+    with pytest.raises(InputError, match=r"S/state\.parquet: damaged: "):
+        _ask(work, 3)
 
 
 def test_a_prefix_keeps_names_apart(work: Path) -> None:

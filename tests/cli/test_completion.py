@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -131,6 +132,21 @@ def test_methods_are_grouped_by_what_one_has(work: Path) -> None:
     assert "top-k" in listed["With scores or losses"]
     assert "probability-coverage" in listed["With predicted probabilities"]
     assert "sensitivity" in groups["With scores or losses"]
+
+
+def test_what_may_stand_in_for_another_is_said(work: Path) -> None:
+    found = {
+        name: json.loads(coresift("methods", name, "--json", cwd=work).out)[0]
+        for name in ("influence", "bandit", "top-k")
+    }
+    assert (found["influence"]["needs"], found["influence"]["needs_one_of"]) == (
+        ["target"],
+        ["gradients", "labels"],
+    )
+    assert found["bandit"]["needs_one_of"] == ["score", "gradients", "labels"]
+    assert (found["top-k"]["needs"], found["top-k"]["needs_one_of"]) == (["score"], [])
+    shown = coresift("methods", "influence", cwd=work).out
+    assert "target; one of gradients, labels" in shown
 
 
 def test_help_for_one_method_still_says_everything(work: Path) -> None:

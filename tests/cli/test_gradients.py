@@ -54,6 +54,9 @@ def nothing():
 def broken():
     raise ValueError("no weights\\nhere")
 
+def ended():
+    raise SystemExit(3)
+
 def missing():
     import a_package_that_is_not_there
 """
@@ -280,7 +283,8 @@ def test_kill_leaves_nothing_and_the_next_run_cleans_up(tmp_path: Path) -> None:
     [
         (("--model", "model"), "--model 'model' is not of the form module:function"),
         (("--model", "modl:linear"), "--model modl:linear: No module named 'modl'"),
-        (("--model", "no/model.py:linear"), "--model: no file no/model.py"),
+        (("--model", "no/model.py:linear"), "error: --model: no file no/model.py"),
+        (("--model", "model:ended"), "--model model:ended: the function raised SystemExit: 3"),
         (("--model", "model:lin"), "--model model:lin: no function 'lin' in model"),
         (("--model", "model:nothing"), "--model model:nothing: the function returned (int)"),
         (("--model", "model:broken"), "the function raised ValueError: no weights here"),

@@ -162,7 +162,7 @@ def test_methods_are_a_list(work: Path) -> None:
         *("semantic-compression", "sensitivity", "stochastic", "top-k"),
     ]
     for method in methods:
-        assert method.keys() == {"name", "summary", "paper", "needs", "streaming"}
+        assert method.keys() == {"name", "summary", "paper", "needs", "needs_one_of", "streaming"}
 
 
 def test_a_method_shows_its_own_options_only(work: Path) -> None:

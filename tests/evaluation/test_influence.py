@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from coresift.core.errors import ResourceError
+from coresift.core.errors import ParameterError, ResourceError
 from coresift.evaluation import influence as module
 from coresift.evaluation.base import Values
 from coresift.evaluation.influence import Scored, Validation, validate
@@ -78,6 +78,14 @@ def test_leaving_out_harmful_rows_helps() -> None:
     assert some["influence_effect"][0] < values["influence_effect"][0]
     # halves of the scored rows only; the others are always there
     assert told.scored == 15
+
+
+def test_more_than_can_be_left_out_is_refused() -> None:
+    with probed(300, 4, threads=2) as case:
+        for rows, remove in ((300, 151), (20, 21)):
+            message = rf"^--remove {remove} is more than the {min(rows, 150)} rows that can be"
+            with pytest.raises(ParameterError, match=message):
+                validated(case, Scored(np.arange(rows), None), subsets=3, remove=remove)
 
 
 def test_training_again_is_on_what_is_left() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from coresift.core.errors import InputError, ResourceError
+from coresift.core.memory import Budget
 from coresift.influence import curvature, kfac, moments
 from tests.influence.given import Array, decaying, lent
 
@@ -53,6 +56,37 @@ def test_rows_left_out_and_samples() -> None:
 def test_a_matrix_that_does_not_fit_is_refused() -> None:
     with lent(memory=1) as context, pytest.raises(ResourceError, match="second moment of 4,000 x"):
         moments.second_moment(Array(np.zeros((2, 4000))), context)
+
+
+def test_factors_and_systems_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curvature, "DENSE_DIM", 10)
+    # none is ever made
+    wide = Array(np.zeros((2, 12)))
+    with lent() as context:
+        found = curvature.fisher(wide, 1.0, context)
+        monkeypatch.setattr(Budget, "left", lambda _: 1 << 30)
+        with pytest.raises(ResourceError, match=r"^the K-FAC factors of a layer of 1x200,000"):
+            kfac.from_gradients(wide, (1, 200_000), None, context)
+        with pytest.raises(ResourceError, match=r"^conjugate gradients for 40,000,000 targets"):
+            found.solve(np.broadcast_to(0.0, (40_000_000, 12)))
+
+
+def test_a_second_moment_takes_no_more_than_it_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(Budget, "require", lambda self, needed, *_, **__: asked.append(needed))
+    monkeypatch.setattr(moments, "_SEGMENT", 64)
+    values = np.ones((64 * 12, 2048), np.float32)
+    with lent(2) as context:
+        tracemalloc.start()
+        try:
+            before = tracemalloc.get_traced_memory()[0]
+            moments.second_moment(Array(values), context)
+            peak = tracemalloc.get_traced_memory()[1] - before
+        finally:
+            tracemalloc.stop()
+    assert peak <= asked[0]
+    # what tasks hold is less than the matrix times their number
+    assert peak <= 4 * 8 * 2048**2
 
 
 @pytest.mark.parametrize("damping", [None, 0.0, 1e-3])

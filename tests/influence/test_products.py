@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from coresift.core.errors import ResourceError
+from coresift.core.memory import Budget
+from coresift.influence import products
 from coresift.influence.kfac import Layer
 from coresift.influence.products import Dense, Products
 from coresift.influence.scores import Scoring, together
@@ -40,6 +44,34 @@ def test_a_row_is_scored_the_same_whatever_is_beside_it() -> None:
         assert np.array_equal(term.read(13, 411), whole[13:411])
         some = np.sort(random.permutation(700)[:111])
         assert np.array_equal(term.take(some), whole[some])
+
+
+class _Counted(Array):
+    """The most rows that were read together."""
+
+    most = 0
+
+    def read(self, start: int, stop: int) -> NDArray[np.float32]:
+        self.most = max(self.most, stop - start)
+        return super().read(start, stop)
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        self.most = max(self.most, len(rows))
+        return super().take(rows)
+
+
+def test_of_wide_gradients_fewer_rows_are_read_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, targets = decaying(1000, 50), decaying(6, 50, 1).astype(np.float64)
+    whole = Dense(Array(values), targets, cosine=True)
+    monkeypatch.setattr(products, "_READ_BYTES", 4 * 50 * 2 * products.TILE + 8)
+    source = _Counted(values)
+    term = Dense(source, targets, cosine=True)
+    assert np.array_equal(term.read(7, 990), whole.read(7, 990))
+    rows = np.arange(0, 1000, 2)
+    assert np.array_equal(term.take(rows), whole.take(rows))
+    found, off = term.rough(7, 990)
+    assert (np.abs(found - whole.read(7, 990)) <= off[:, None]).all()
+    assert source.most == 2 * products.TILE
 
 
 def test_zero_gradients_have_no_influence_under_cosine() -> None:
@@ -86,6 +118,20 @@ def test_the_best_are_settled_in_float64_and_ties_stay_ties() -> None:
     assert np.allclose(scoring.score[best], exact[best], rtol=1e-13)
     settled = scoring.off == 0.0
     assert 100 <= np.count_nonzero(settled) < 200
+
+
+def test_more_targets_than_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    influence = Products([Dense(Array(np.ones((5, 1))), np.ones((30_000, 1)), cosine=False)])
+    with lent() as context:
+        monkeypatch.setattr(Budget, "left", lambda _: 1 << 30)
+        with pytest.raises(
+            ResourceError, match=r"^the influence of 2,048 rows at a time on 30,000"
+        ):
+            Scoring(influence, "max", context)
+        with pytest.raises(
+            ResourceError, match=r"^the influence of 2,048 rows at a time on 30,000"
+        ):
+            take_turns(influence, np.arange(5), 2, context)
 
 
 def test_together() -> None:

@@ -104,7 +104,7 @@ def test_all_scored_without_diversity_is_top_k(planted: Planted) -> None:
         chosen.rows.tolist()
         == choose("top-k", planted.source, 200, {"score": "value"}).rows.tolist()
     )
-    assert "40 clusters were drawn from to their last row" in chosen.notes
+    assert "40 clusters drawn from to the last row" in chosen.notes
 
 
 def test_influence_is_computed_for_the_rows_drawn_alone(
@@ -158,7 +158,7 @@ def test_row_groups_that_are_not_needed_are_not_read(
     chosen = planted.choose(50, most=120, per_round=30, **params)
     of_dump = [item for item in read if "/dump/" in item[0]]
     assert len(of_dump) == len(set(of_dump)) == 12
-    assert "28 clusters, the smallest, were never drawn from" in chosen.notes
+    assert "28 clusters never drawn from: the smallest" in chosen.notes
 
 
 def test_orders_are_the_same_however_much_of_them_is_held(
@@ -206,6 +206,11 @@ def test_a_row_without_a_score(tmp_path: Path) -> None:
     clustering = write_clustering(tmp_path / "c", source, np.zeros((1, 2)))
     with pytest.raises(InputError, match=r"row 3 of the file \(row 13\): --score 'value' is null"):
         choose("bandit", source, 20, {"score": "value"}, clustering=clustering)
+    value[13] = np.inf
+    endless = write_dump(tmp_path / "inf", vector_table(vectors, value=value), files=2)
+    clustering = write_clustering(tmp_path / "d", endless, np.zeros((1, 2)))
+    with pytest.raises(InputError, match=r"--score 'value' is inf, not a finite number$"):
+        choose("bandit", endless, 20, {"score": "value"}, clustering=clustering)
 
 
 def test_rows_without_a_gradient_are_left_out_where_such_rows_are_dropped(tmp_path: Path) -> None:

@@ -107,11 +107,12 @@ def _choose(
 def _needed(method: Method, folder: Path) -> dict[str, object]:
     """Options that a method cannot do without."""
     params: dict[str, object] = {}
-    if "score" in method.needs:
+    needs = {*method.needs, *method.either[:1]}
+    if "score" in needs:
         params["score"] = "value"
-    if "gradients" in method.needs:
+    if "gradients" in needs:
         params["gradient"] = "embedding"
-    if "target" in method.needs:
+    if "target" in needs:
         table = vector_table(np.abs(gaussians(20, 4, 3, seed=7)))
         params["target"] = write_dump(folder / "target", table)
     return params
@@ -214,7 +215,7 @@ def test_choices_that_make_a_method_random(method: Method, tmp_path: Path) -> No
                 more |= {"label": "label", "target": "self", "gradient": None}
             folder = tmp_path / option.name / choice
             # some rules draw in proportion to the score, which then must not be negative
-            vectors = np.abs(_vectors(False)) if "gradients" in method.needs else None
+            vectors = np.abs(_vectors(False)) if "gradients" in method.either else None
             centroids = gaussians(9, 4, 9) if choice == "cluster" else None
             seeds = (
                 _choose(

@@ -239,6 +239,44 @@ def test_rows_without_a_gradient(tmp_path: Path) -> None:
     assert "1 target row without a gradient left out" in found.notes
 
 
+def test_target_rows_that_lack_one_of_several_columns(tmp_path: Path) -> None:
+    """They are left out of all: what belongs to one row is never paired with another's."""
+    columns = {"a": decaying(ROWS, 6), "b": decaying(ROWS, 6, 1)}
+    theirs = {"a": decaying(TARGETS, 6, 2), "b": decaying(TARGETS, 6, 3)}
+    pool = _write(tmp_path / "pool", 1, **columns)
+    without = np.array([2, 5, 9])
+    fine = _write(tmp_path / "fine", 1, **{k: np.delete(v, without, 0) for k, v in theirs.items()})
+    theirs["a"][[2, 9]] = np.nan
+    theirs["b"][[5, 9]] = np.nan
+    holes = _write(tmp_path / "holes", 1, **theirs)
+    layer = {"hessian": "kfac", "layer_inputs": "a", "layer_outputs": "b"}
+    for source in ({"gradient": ["a", "b"]}, layer):
+        for how in ("mean", "max"):
+            found, expected = (
+                choose(
+                    "influence",
+                    pool,
+                    40,
+                    {**source, "target": target, "aggregate": how},
+                    options=InputOptions(invalid="drop"),
+                )
+                for target in (holes, fine)
+            )
+            assert found.rows.tolist() == expected.rows.tolist()
+            assert np.array_equal(found.score, expected.score)  # type: ignore[arg-type]
+            assert "3 target rows without a gradient left out" in found.notes
+    theirs["b"][:] = np.where(np.isnan(theirs["a"]), 1.0, np.nan)
+    none = _write(tmp_path / "none", 1, **theirs)
+    with pytest.raises(InputError, match=r"^--target .*: no row has a gradient in each of a, b$"):
+        choose(
+            "influence",
+            pool,
+            9,
+            {"gradient": ["a", "b"], "target": none},
+            options=InputOptions(invalid="drop"),
+        )
+
+
 def test_other_widths_and_missing_columns(tmp_path: Path) -> None:
     pool = _write(tmp_path / "pool", grad=decaying(50, 6))
     val = _write(tmp_path / "val", grad=decaying(5, 7))

@@ -84,15 +84,24 @@ class Asked:
         ------
         InputError
             When it is none, or cannot be read.
+        OutputError
+            When it cannot be written.
         """
         folder = Path(path)
         found = read_provenance(folder, "the state of a bandit")
-        if found.command != "bandit" or not (folder / _FILE).exists():
+        if found.command != "bandit" or found.method != "state":
             raise InputError(
                 f"{path}: a result of `coresift {found.command}`, not the state of a bandit",
                 hint="give what `coresift bandit start` wrote",
             )
-        with (folder / _LOCK).open("a") as lock:
+        try:
+            lock = (folder / _LOCK).open("a")
+        except OSError as error:
+            raise OutputError(
+                f"{path}: cannot be written: {error.strerror or error}",
+                hint="each step writes to the state, or keeps others from it",
+            ) from error
+        with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield cls._read(folder)
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coresift.core import randomness
+from coresift.core.errors import ParameterError
 from coresift.evaluation.base import Resources, Values
 from coresift.influence.examples import Examples
 from coresift.influence.probe import Training, unwarned
@@ -133,6 +134,11 @@ def validate(
         of those made anew by each Hessian; beside each the same of scores dealt out at random.
     validation : Validation
         What it was found from.
+
+    Raises
+    ------
+    ParameterError
+        When so many rows cannot be left out.
     """
     mine = np.isin(subset.rows, training.rows, assume_unique=True)
     rows = subset.rows[mine]
@@ -176,8 +182,14 @@ def _best(
     rows: Rows, scores: Array | None, sign: float, count: int, remove: int | None, seed: int
 ) -> tuple[Rows, float | None]:
     """Rows to leave out, ascending, and what the loss is predicted to change by."""
-    size = len(rows) if remove is None else min(remove, len(rows))
-    if size * _MOST > count:
+    most = min(len(rows), count // _MOST)
+    if remove is not None and remove > most:
+        raise ParameterError(
+            f"--remove {remove:,} is more than the {most:,} rows that can be left out",
+            hint="rows of the subset that the probe was trained on, at most half of all it was",
+        )
+    size = len(rows) if remove is None else remove
+    if size > most:
         size = max(1, count // _BEST)
     if scores is None:
         return _smallest(rows, size, seed, "evaluate/removed"), None

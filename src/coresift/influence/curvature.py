@@ -162,6 +162,12 @@ def _iterative(
         return found / count + added * vectors
 
     def solve(targets: Array) -> Array:
+        # six of them here, and of each worker one, one that waits to be taken, and a sum
+        resources.budget.require(
+            8 * (6 + 3 * resources.engine.workers) * targets.size,
+            f"conjugate gradients for {len(targets):,} targets",
+            hint="give fewer target rows, use --hessian diagonal, or raise --memory",
+        )
         solution = np.zeros_like(targets)
         residual = targets.copy()
         step = residual.copy()

@@ -97,8 +97,20 @@ def from_gradients(
         OUT and IN.
     damping, resources, rows
         See :func:`coresift.influence.curvature.diagonal`.
+
+    Raises
+    ------
+    ResourceError
+        When the factors do not fit.
     """
     out, into = shape
+    # of each worker sums, some that wait to be taken, and products; what is taken, and the factors
+    held = 3 * resources.engine.workers + 3
+    resources.budget.require(
+        8 * held * (out * out + into * into),
+        f"the K-FAC factors of a layer of {out:,}x{into:,}",
+        hint="use --hessian diagonal, or raise --memory",
+    )
 
     def task(block: NDArray[np.float32]) -> list[Array]:
         wide = block.astype(np.float64).reshape(-1, out, into)

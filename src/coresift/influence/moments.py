@@ -19,8 +19,8 @@ Array = NDArray[np.float64]
 # rows, ascending, or None for all
 Rows = NDArray[np.int64] | None
 
-# columns of a tile of the matrix: larger ones would be held several times, once by each task
-_PANEL = 2048
+# columns of a tile of the matrix: of each task three are held, see second_moment
+_PANEL = 1024
 # rows whose sum is made by one task
 _SEGMENT = 8192
 
@@ -71,18 +71,21 @@ def second_moment(
         When the matrix does not fit.
     """
     dim = gradients.dim
-    side = min(dim, _PANEL)
-    held = 2 * resources.engine.workers + 2
+    panels = [slice(start, min(start + _PANEL, dim)) for start in range(0, dim, _PANEL)]
+    tiles = [(one, other) for place, one in enumerate(panels) for other in panels[: place + 1]]
+    runs = segments(gradients, rows)
+    items = [(*segment, tile) for segment in runs for tile in range(len(tiles))]
+    side, workers = min(dim, _PANEL), min(resources.engine.workers, len(items))
+    # of each worker a sum, one that waits to be taken, and a product; and what is taken
+    held = 3 * workers + 2
+    # a block, that without the rows that are left out, and panels of it in float64
+    most = blocks(runs[0][1], dim)[0][1]
+    read = most * (2 * 4 * dim + 8 * side * min(2, len(panels)))
     resources.budget.require(
-        8 * (dim * dim + held * side * side),
+        8 * (dim * dim + held * side * side) + workers * read,
         f"a second moment of {dim:,} x {dim:,}",
         hint="use --hessian diagonal, or raise --memory",
     )
-    panels = [slice(start, min(start + _PANEL, dim)) for start in range(0, dim, _PANEL)]
-    tiles = [(one, other) for place, one in enumerate(panels) for other in panels[: place + 1]]
-    items = [
-        (*segment, tile) for segment in segments(gradients, rows) for tile in range(len(tiles))
-    ]
 
     def task(item: tuple[int, int, int]) -> tuple[Array, int]:
         one, other = tiles[item[2]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +17,8 @@ _FEW = 4
 # rows of an exact product; its shape is always the same, so that what a row is given does not
 # depend on which others it is taken with
 TILE = 192
+# of gradients that a task holds at a time
+_READ_BYTES = 32 << 20
 _HALF = 2.0**-24
 
 
@@ -113,25 +115,39 @@ class Dense:
         if self.targets <= _FEW:
             found = self.read(start, stop)
             return found, np.zeros(len(found))
-        block = self._gradients.read(start, stop)
-        values = (block @ self._narrow.T).astype(np.float64)
-        # of a sum of products in float32, for any order (Higham, section 3.1), and of a target
-        # that is rounded to it
-        unit = _HALF * (block.shape[1] + 4)
-        length = norms(block)
-        if self._cosine:
-            scale = inverse(length)
-            values *= scale[:, None]
-            length = length * scale
-        return values, unit * self._longest * length
+        values, off = np.empty((stop - start, self.targets)), np.empty(stop - start)
+        for some in self._parts(stop - start):
+            block = self._gradients.read(start + some.start, start + some.stop)
+            values[some] = block @ self._narrow.T
+            # of a sum of products in float32, for any order (Higham, section 3.1), and of a target
+            # that is rounded to it
+            length = norms(block)
+            if self._cosine:
+                scale = inverse(length)
+                values[some] *= scale[:, None]
+                length = length * scale
+            off[some] = _HALF * (block.shape[1] + 4) * self._longest * length
+        return values, off
 
     def read(self, start: int, stop: int) -> Array:
         """See :class:`Term`."""
-        return self._exact(self._gradients.read(start, stop))
+        found = np.empty((stop - start, self.targets))
+        for some in self._parts(stop - start):
+            found[some] = self._exact(self._gradients.read(start + some.start, start + some.stop))
+        return found
 
     def take(self, rows: NDArray[np.int64]) -> Array:
         """See :class:`Term`."""
-        return self._exact(self._gradients.take(rows))
+        found = np.empty((len(rows), self.targets))
+        for some in self._parts(len(rows)):
+            found[some] = self._exact(self._gradients.take(rows[some]))
+        return found
+
+    def _parts(self, rows: int) -> Iterator[slice]:
+        """Rows that are read together, in tiles: fewer of wide gradients."""
+        step = max(1, _READ_BYTES // (4 * TILE * self._gradients.dim)) * TILE
+        for start in range(0, rows, step):
+            yield slice(start, min(start + step, rows))
 
     def _exact(self, block: NDArray[np.float32]) -> Array:
         values = in_tiles(block, self._wide)

@@ -13,7 +13,7 @@ from coresift.influence.products import Products
 Array = NDArray[np.float64]
 
 # rows of a task; fixed, so that products are always rounded in the same way
-_ROWS = 2048
+ROWS = 2048
 
 
 def together(values: Array, how: str) -> Array:
@@ -34,6 +34,17 @@ def together(values: Array, how: str) -> Array:
         return values[:, 0]
     found: Array = values.max(axis=1) if how == "max" else values.mean(axis=1)
     return found
+
+
+def require_values(influence: Influence, resources: Resources) -> None:
+    """Refuse so many targets that what tasks hold of rows by targets does not fit."""
+    # in float64, a copy of it, and the quick one in float32
+    held = 20 * ROWS * influence.targets * resources.engine.workers
+    resources.budget.require(
+        held,
+        f"the influence of {ROWS:,} rows at a time on {influence.targets:,} targets",
+        hint="give fewer target rows, use --aggregate mean, or raise --memory",
+    )
 
 
 class Scoring:
@@ -61,6 +72,7 @@ class Scoring:
     def __init__(
         self, influence: Influence, how: str, resources: Resources, sign: float = 1.0
     ) -> None:
+        require_values(influence, resources)
         self._influence = influence
         self._how = how
         self._resources = resources
@@ -88,7 +100,7 @@ class Scoring:
             values, off = read(*run)
             return together(values if sign > 0.0 else -values, how), off
 
-        runs = [(start, min(start + _ROWS, rows)) for start in range(0, rows, _ROWS)]
+        runs = [(start, min(start + ROWS, rows)) for start in range(0, rows, ROWS)]
         with self._resources.progress.stage("influence", rows) as stage:
             found = self._resources.engine.map(task, runs)
             for (start, stop), (score, off) in zip(runs, found, strict=True):
@@ -114,6 +126,6 @@ class Scoring:
         def task(some: NDArray[np.int64]) -> Array:
             return together(sign * influence.take(some), how)
 
-        parts = [rows[start : start + _ROWS] for start in range(0, len(rows), _ROWS)]
+        parts = [rows[start : start + ROWS] for start in range(0, len(rows), ROWS)]
         for some, score in zip(parts, self._resources.engine.map(task, parts), strict=True):
             self.score[some], self.off[some] = score, 0.0

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coresift.influence.base import Influence, Resources
+from coresift.influence.scores import ROWS, require_values
 
 Array = NDArray[np.float64]
 # target, score and row of candidates
 _Lists = tuple[NDArray[np.int64], Array, NDArray[np.int64]]
 
-_ROWS = 2048
 _SPARE = 16
 _DEEPER = 4
 _ENTRY_BYTES = 24
@@ -46,6 +46,7 @@ def take_turns(
     score : ndarray of float64, shape (n,)
         The influence of each on the target that took it.
     """
+    require_values(influence, resources)
     there = np.zeros(influence.rows, np.bool_)
     there[rows] = True
     targets = influence.targets
@@ -81,7 +82,7 @@ def _best(
         return _first((target.astype(np.int64), values[place, target], run[0] + kept[place]), depth)
 
     rows = influence.rows
-    runs = [(start, min(start + _ROWS, rows)) for start in range(0, rows, _ROWS)]
+    runs = [(start, min(start + ROWS, rows)) for start in range(0, rows, ROWS)]
     held: list[_Lists] = []
     size = 0
     with resources.progress.stage("influence", rows) as stage:

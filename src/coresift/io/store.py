@@ -281,6 +281,7 @@ class RowStore:
             for place, row in enumerate(rows.tolist()):
                 self._transfer(result[place : place + 1], row, os.preadv)
             return result
+        step = max(1, min(step, _BLOCK // self._row_bytes))
         for start in range(0, self.rows, step):
             low, high = np.searchsorted(rows, [start, start + step])
             if low < high:

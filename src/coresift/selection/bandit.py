@@ -36,6 +36,8 @@ _MULTIPLE = 5
 _ROUNDS = 32
 # of the rows that may be scored: ids, clusters, scores and copies of them while they are sorted
 _ROW_BYTES = 150
+# rows whose gradients are held at the same time
+_TOGETHER = 2048
 
 
 def select(data: Data, size: Size | None, params: BanditParams, context: Context) -> Selection:
@@ -125,7 +127,8 @@ def chosen(
     if n > scored:
         raise InputError(
             f"size {n:,} is more than the {scored:,} rows that have a score",
-            hint=f"ask for at most {scored:,} with -n, or have more rows scored",
+            hint=(f"ask for at most {scored:,} with -n, or " if scored else "")
+            + "have more rows scored",
         )
     places = bandit.choose(n, drawn, params.diversity, threshold)
     score, cluster = bandit.score[places], bandit.arm[places]
@@ -138,10 +141,10 @@ def chosen(
     ]
     never = int(np.count_nonzero((bandit.drawn == 0) & (clustering.size > 0)))
     if never:
-        notes.append(f"{never:,} clusters, the smallest, were never drawn from")
+        notes.append(f"{plural(never, 'cluster')} never drawn from: the smallest")
     exhausted = int(np.count_nonzero((bandit.drawn == clustering.size) & (bandit.drawn > 0)))
     if exhausted:
-        notes.append(f"{exhausted:,} clusters were drawn from to their last row")
+        notes.append(f"{plural(exhausted, 'cluster')} drawn from to the last row")
     below = 0 if threshold is None else int(np.count_nonzero(score < threshold))
     if below:
         notes.append(
@@ -194,6 +197,10 @@ class _Source:
         opened = open_influence(data, params, context, lazily=True)
 
         def score(rows: NDArray[np.int64]) -> NDArray[np.float64]:
-            return together(opened.influence.take(rows), params.how)
+            found = np.empty(len(rows))
+            for start in range(0, len(rows), _TOGETHER):
+                some = slice(start, start + _TOGETHER)
+                found[some] = together(opened.influence.take(rows[some]), params.how)
+            return found
 
         return cls(score, opened.resolved, opened.notes)

@@ -19,6 +19,7 @@ from coresift.influence import kfac
 from coresift.influence.base import Gradients, Influence, Source
 from coresift.influence.curvature import Curvature
 from coresift.influence.products import Dense, Products, Term
+from coresift.influence.stores.source import Within
 from coresift.influence.targets import layer_targets, preconditioned
 from coresift.selection.base import Context, Data
 from coresift.selection.joins import plural
@@ -100,6 +101,7 @@ class _Opening:
         self._cosine = params.similarity == "cosine"
         self._curvatures: list[Curvature | kfac.Kronecker] = []
         self._left_out = 0
+        self._targets: dict[str, list[Gradients]] = {}
         self._sampled = False
         self._sources = data.gradients(context)
         self.pools: list[Source] = []
@@ -150,19 +152,43 @@ class _Opening:
 
     def _tasks(self, name: str, dim: int) -> list[Gradients]:
         """Gradients of the target in a column, one for each task."""
-        found: list[Gradients] = []
-        for path in self._params.target or ():
-            task = self._sources.target(path, name, self._params.gradient or (name,))
+        if not self._targets:
+            self._targets = self._open_targets()
+        tasks = self._targets[name]
+        for path, task in zip(self._params.target or (), tasks, strict=True):
             if task.dim != dim:
                 raise InputError(
                     f"--target {path}: gradients of {task.dim:,} elements in {name!r}, expected "
                     f"{dim:,} as in the rows to choose from",
                     hint="take both from the same model, by the same projection",
                 )
-            task.fetch()
-            task.require_some()
-            self._left_out += task.dropped
-            found.append(task)
+        return tasks
+
+    def _open_targets(self) -> dict[str, list[Gradients]]:
+        """Of each column the gradients of each task's rows: those that all columns have."""
+        params = self._params
+        names = params.gradient or (params.layer_inputs or "", params.layer_outputs or "")
+        found: dict[str, list[Gradients]] = {name: [] for name in names}
+        for path in params.target or ():
+            tasks = [self._sources.target(path, name, params.gradient or (name,)) for name in found]
+            for task in tasks:
+                if task.rows != tasks[0].rows:
+                    raise InputError(
+                        f"--target {path}: {plural(task.rows, 'row')} in {task.name!r}, expected "
+                        f"{tasks[0].rows:,} as in {tasks[0].name!r}",
+                        hint="give gradients of the same rows",
+                    )
+                task.fetch()
+                task.require_some()
+            kept = np.logical_and.reduce([task.kept for task in tasks])
+            if not kept.any():
+                raise InputError(
+                    f"--target {path}: no row has a gradient in each of {', '.join(found)}"
+                )
+            self._left_out += int(np.count_nonzero(~kept))
+            for name, task in zip(found, tasks, strict=True):
+                whole = np.array_equal(task.kept, kept)
+                found[name].append(task if whole else Within(task, kept))
         return found
 
     def _curvature(self, pool: Source) -> Curvature:

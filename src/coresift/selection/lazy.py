@@ -45,7 +45,7 @@ class LazyColumn:
         Raises
         ------
         InputError
-            At the first of them without a number.
+            At the first of them without a finite number.
         """
         dump, column, name, store = self._dump, self._column, self._name, self._store
 
@@ -60,11 +60,12 @@ class LazyColumn:
                 stage.advance(read)
         self._known.update(group.start for group in groups)
         found: NDArray[np.float64] = store.gather(rows)[:, 0]
-        bad = rows[np.isnan(found)]
+        bad = np.flatnonzero(~np.isfinite(found))
         if len(bad):
-            row = int(bad[0])
+            row, value = int(rows[bad[0]]), float(found[bad[0]])
+            what = "null or not a number" if np.isnan(value) else f"{value:g}, not a finite number"
             raise InputError(
-                f"{dump.locate(row)} (row {row}): {name} is null or not a number",
+                f"{dump.locate(row)} (row {row}): {name} is {what}",
                 hint="each row needs a number; cluster again with a --where that leaves such "
                 "rows out",
             )

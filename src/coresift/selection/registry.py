@@ -45,8 +45,8 @@ class Method:
     paper : str
         Where it comes from; empty when it needs no reference.
     needs : tuple of str
-        What the user must bring: ``clustering``, ``score``, ``probabilities`` (as the vectors),
-        ``gradients`` and a ``target``.
+        What the user must bring: ``clustering``, ``score``, ``probabilities`` (as the vectors), a
+        ``target``.
     streaming : bool
         Whether it works at any number of rows within the memory budget.
     params : type
@@ -61,6 +61,8 @@ class Method:
         Whether it takes ``-n``.
     takes : tuple of str
         What the user may bring: ``clustering``, ``losses``.
+    either : tuple of str
+        Of which the user must bring one, besides: ``score``, ``gradients``, ``labels``.
     random : bool
         Whether its result depends on the seed, unless options say otherwise.
     random_with : dict
@@ -81,6 +83,7 @@ class Method:
     adds_with_clusters: tuple[str, ...] = ()
     size: Literal["required", "optional", "none"] = "required"
     takes: tuple[str, ...] = ()
+    either: tuple[str, ...] = ()
     random: bool = True
     random_with: dict[str, tuple[str, ...]] = field(default_factory=dict)
     reads: tuple[str, ...] = ("vectors",)
@@ -101,6 +104,7 @@ class Method:
             "summary": self.summary,
             "paper": self.paper,
             "needs": list(self.needs),
+            "needs_one_of": list(self.either),
             "streaming": self.streaming,
         }
 
@@ -127,11 +131,12 @@ METHODS: dict[str, Method] = {
             "influence, or score, is computed.",
             paper="Zhang et al., Harnessing Diversity for Important Data Selection in Pretraining "
             "Large Language Models, ICLR 2025",
-            needs=("clustering", "score"),
+            needs=("clustering",),
+            either=("score", "gradients", "labels"),
             streaming=True,
             params=BanditParams,
             loader="coresift.selection.bandit:select",
-            takes=("gradients", "target"),
+            takes=("target",),
             reads=(*("assignments",) * 3, "gradients"),
             adds=("row", "weight", "score", "cluster", "rank"),
         ),
@@ -203,7 +208,8 @@ METHODS: dict[str, Method] = {
             "Descent, NeurIPS 2020; Xia et al., LESS: Selecting Influential Data for Targeted "
             "Instruction Tuning, ICML 2024; Martens and Grosse, Optimizing Neural Networks with "
             "Kronecker-factored Approximate Curvature, ICML 2015",
-            needs=("gradients", "target"),
+            needs=("target",),
+            either=("gradients", "labels"),
             streaming=True,
             params=InfluenceParams,
             loader="coresift.selection.influence:select",

@@ -43,7 +43,7 @@ def _show_one(method: Method) -> None:
     facts: dict[str, object] = {
         method.name: method.summary,
         "  paper": method.paper or "none",
-        "  needs": ", ".join(method.needs) or "nothing but the dump",
+        "  needs": _needs(method),
         "  streams": method.streaming,
     }
     for option in method.params.options():
@@ -60,7 +60,7 @@ def _show_groups(methods: Sequence[Method]) -> None:
         also = [
             method.name
             for method in methods
-            if set(method.takes) & set(names) and method not in here
+            if {*method.takes, *method.either} & set(names) and method not in here
         ]
         if not here and not also:
             continue
@@ -74,5 +74,13 @@ def _show_groups(methods: Sequence[Method]) -> None:
 
 
 def _group(method: Method) -> str:
-    found = [title for title, names in _GROUPS.items() if set(names) & set(method.needs)]
+    needs = {*method.needs, *method.either[:1]}
+    found = [title for title, names in _GROUPS.items() if set(names) & needs]
     return found[-1] if found else next(iter(_GROUPS))
+
+
+def _needs(method: Method) -> str:
+    parts = [", ".join(method.needs)] if method.needs else []
+    if method.either:
+        parts.append(f"one of {', '.join(method.either)}")
+    return "; ".join(parts) or "nothing but the dump"

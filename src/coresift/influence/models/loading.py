@@ -47,7 +47,7 @@ def load_model(name: str, layers: str | None, device: str) -> RowModel:
         raise
     except ImportError as error:
         raise _not_imported(name, error) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
             f"--model {name}: the function raised {type(error).__name__}: {_line(error)}",
             hint="call it in Python to see where",
@@ -64,9 +64,11 @@ def _find(name: str) -> Callable[[], Any]:
         )
     try:
         module = _from_file(Path(place)) if place.endswith(".py") else _by_name(place)
+    except CoresiftError:
+        raise
     except ImportError as error:
         raise _not_imported(name, error) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
             f"--model {name}: importing it raised {type(error).__name__}: {_line(error)}"
         ) from error
