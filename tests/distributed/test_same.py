@@ -15,7 +15,7 @@ from coresift.distributed.engine import RayEngine
 from coresift.distributed.scratch import RemoteScratch
 from coresift.io import dump as dump_module
 from coresift.io import subset, writer
-from coresift.selection import ranking
+from coresift.selection.draws import ranking
 from coresift.selection.registry import METHODS, Method
 from tests.data import digits_dump, vector_table, write_dump
 from tests.selection.choosing import choose

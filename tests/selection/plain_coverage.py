@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from coresift.clustering.points import Held
 from coresift.core.selection import Selection
-from coresift.selection.similarity import Rows, Similarity
+from coresift.selection.pools.similarity import Rows, Similarity
 
 Matrix = NDArray[np.float64]
 

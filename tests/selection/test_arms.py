@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from coresift.selection.arms import Bandit, Pull, Rule, entropy
+from coresift.selection.influences.arms import Bandit, Pull, Rule, entropy
 
 
 def _sizes(*rows: int) -> NDArray[np.int64]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import coresift
 from coresift.core.errors import ParameterError
-from coresift.selection.balanced import shares
+from coresift.selection.methods.balanced import shares
 from tests.data import gaussians, vector_table, write_dump
 from tests.selection.choosing import choose
 from tests.selection.saved import write_clustering

@@ -15,8 +15,8 @@ from coresift.core.errors import InputError, ParameterError
 from coresift.influence.products import Products
 from coresift.io.dump import InputOptions
 from coresift.io.formats import ParquetTable
-from coresift.selection import armrows
-from coresift.selection.arms import entropy
+from coresift.selection.influences import armrows
+from coresift.selection.influences.arms import entropy
 from coresift.selection.params.bandit import BanditParams
 from tests.data import vector_table, write_dump
 from tests.selection.choosing import choose

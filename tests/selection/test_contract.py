@@ -19,8 +19,8 @@ from coresift.engine.base import Engine
 from coresift.io import dump as dump_module
 from coresift.io.dump import InputOptions
 from coresift.selection import base as base_module
-from coresift.selection import ranking as ranking_module
-from coresift.selection import strata as strata_module
+from coresift.selection.draws import ranking as ranking_module
+from coresift.selection.reading import strata as strata_module
 from coresift.selection.registry import METHODS, Method, find
 from tests.data import gaussians, vector_table, write_dump
 from tests.selection.choosing import choose

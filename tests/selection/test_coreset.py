@@ -29,16 +29,16 @@ from coresift.io import dump as dump_module
 from coresift.io.dump import InputOptions, open_dump
 from coresift.io.store import Scratch
 from coresift.io.vectors import ingest
-from coresift.selection import line as line_module
 from coresift.selection.base import Context
-from coresift.selection.coreset import _drawn
-from coresift.selection.drawing import MassBlock
-from coresift.selection.feldman_langberg import Sensitivity
-from coresift.selection.groups import Groups
-from coresift.selection.intervals import cut
-from coresift.selection.lightweight import Lightweight
+from coresift.selection.coresets.feldman_langberg import Sensitivity
+from coresift.selection.coresets.groups import Groups
+from coresift.selection.coresets.intervals import cut
+from coresift.selection.coresets.lightweight import Lightweight
+from coresift.selection.coresets.rough import RoughSolution
+from coresift.selection.draws import line as line_module
+from coresift.selection.draws.drawing import MassBlock
+from coresift.selection.methods.coreset import _drawn
 from coresift.selection.params.coreset import CoresetParams
-from coresift.selection.rough import RoughSolution
 from tests.clustering.rows import brute_force
 from tests.data import digits, digits_dump, gaussians, vector_table, write_dump
 from tests.selection.choosing import choose

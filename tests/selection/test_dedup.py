@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from coresift.core.errors import InputError, ParameterError
 from coresift.core.selection import Selection
 from coresift.io.dump import InputOptions
-from coresift.selection import dedup as dedup_module
-from coresift.selection import layout as layout_module
-from coresift.selection import pairs as pairs_module
-from coresift.selection import reach as reach_module
+from coresift.selection.duplicates import layout as layout_module
+from coresift.selection.duplicates import pairs as pairs_module
+from coresift.selection.duplicates import reach as reach_module
+from coresift.selection.methods import dedup as dedup_module
 from tests.data import digits, vector_table, write_dump
 from tests.selection.choosing import choose
 from tests.selection.saved import write_clustering

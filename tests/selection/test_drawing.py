@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from coresift.core.errors import ParameterError
 from coresift.core.randomness import generator
-from coresift.selection.drawing import (
+from coresift.selection.draws.drawing import (
     MassBlock,
     Masses,
     draw_distinct,

@@ -18,8 +18,8 @@ from coresift.core.errors import ParameterError
 from coresift.core.memory import current_rss
 from coresift.core.selection import Selection
 from coresift.io.dump import InputOptions
-from coresift.selection import coverage as coverage_module
-from coresift.selection import maximise as maximise_module
+from coresift.selection.pools import coverage as coverage_module
+from coresift.selection.pools import maximise as maximise_module
 from coresift.selection.registry import METHODS
 from tests.data import digits, digits_dump, gaussians, vector_table, write_dump
 from tests.selection.choosing import choose

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from coresift.core.errors import ParameterError
 from coresift.core.selection import Selection
-from coresift.selection import embedding, herding
+from coresift.selection.kernel import embedding
+from coresift.selection.methods import herding
 from coresift.selection.params.kernels import KERNELS
 from coresift.selection.registry import METHODS
 from tests.data import digits, digits_dump, gaussians, vector_table, write_dump

@@ -24,7 +24,7 @@ from coresift.io import vectors as vectors_module
 from coresift.io.dump import InputOptions
 from coresift.io.vectors import Vectors
 from coresift.selection import base as base_module
-from coresift.selection import farthest as farthest_module
+from coresift.selection.pools import farthest as farthest_module
 from tests.data import digits, digits_dump, gaussians, vector_table, write_dump
 from tests.selection.choosing import choose
 

@@ -19,16 +19,17 @@ from coresift.core.errors import ParameterError
 from coresift.engine.local import LocalEngine
 from coresift.engine.serial import SerialEngine
 from coresift.io.vectors import Vectors
-from coresift.selection import halving, kernel_thinning, swapping
-from coresift.selection.embedding import similarity
-from coresift.selection.halving import halve, thresholds
-from coresift.selection.kernels import Kernel, Rows
+from coresift.selection.kernel import halving, swapping
+from coresift.selection.kernel.embedding import similarity
+from coresift.selection.kernel.halving import halve, thresholds
+from coresift.selection.kernel.kernels import Kernel, Rows
+from coresift.selection.kernel.swapping import Columns, objectives, ordered, refined
+from coresift.selection.kernel.thinning import Sequence, most_levels, systematic, thinned
+from coresift.selection.methods import kernel_thinning
 from coresift.selection.params.kernel_thinning import KernelThinningParams
 from coresift.selection.params.kernels import KERNELS
-from coresift.selection.pool import Pool
+from coresift.selection.pools.pool import Pool
 from coresift.selection.registry import METHODS
-from coresift.selection.swapping import Columns, objectives, ordered, refined
-from coresift.selection.thinning import Sequence, most_levels, systematic, thinned
 from tests.data import digits, digits_dump, vector_table, write_dump
 from tests.selection.choosing import choose
 from tests.selection.mmd import digits_kernel, digits_uniform, discrepancy, matrix

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coresift.io.store import Scratch
-from coresift.selection.linkage import Components, Greedy, Linkage, SemDeDup
+from coresift.selection.duplicates.linkage import Components, Greedy, Linkage, SemDeDup
 
 Graph = list[tuple[int, int]]
 
@@ -69,7 +69,7 @@ def test_greedy_along_a_chain(limit: int) -> None:
 def test_components_are_merged_before_the_pairs_fill_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("coresift.selection.linkage._LEAST_MERGED", 3)
+    monkeypatch.setattr("coresift.selection.duplicates.linkage._LEAST_MERGED", 3)
     components = Components(6)
     for late in (5, 4, 3, 2, 1):
         components.add(np.array([late] * 2), np.array([late - 1] * 2))

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from coresift.core.errors import InputError, ParameterError
 from coresift.engine.serial import SerialEngine
-from coresift.selection import independent as independent_module
-from coresift.selection import max_min as max_min_module
-from coresift.selection.max_min import _Gist
-from coresift.selection.pool import Pool
+from coresift.selection.duplicates import independent as independent_module
+from coresift.selection.methods import max_min as max_min_module
+from coresift.selection.methods.max_min import _Gist
+from coresift.selection.pools.pool import Pool
 from tests.data import digits, digits_dump, gaussians, vector_table, write_dump
 from tests.selection.choosing import choose
 from tests.selection.test_k_center import digit_distances, distances, order

@@ -24,8 +24,8 @@ from coresift.io.dump import open_dump
 from coresift.io.store import Scratch
 from coresift.selection.base import Context, Data
 from coresift.selection.params.pool import PoolParams
-from coresift.selection.partition import shares, spans
-from coresift.selection.pool import Picked, Pool, select_from_pools
+from coresift.selection.pools.partition import shares, spans
+from coresift.selection.pools.pool import Picked, Pool, select_from_pools
 from tests.data import gaussians, vector_table, write_dump
 from tests.selection.saved import write_clustering
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coresift.core.errors import ParameterError
-from coresift.selection.strata import allocate
+from coresift.selection.reading.strata import allocate
 from tests.data import digits, digits_dump, vector_table, write_dump
 from tests.selection.choosing import choose
 

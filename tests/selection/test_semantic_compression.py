@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from coresift.api.select import select
 from coresift.core.errors import InputError, ParameterError
 from coresift.io.dump import InputOptions
-from coresift.selection import coverage as coverage_module
-from coresift.selection import semantic_compression as module
+from coresift.selection.methods import semantic_compression as module
+from coresift.selection.pools import coverage as coverage_module
 from coresift.selection.registry import METHODS
 from tests.data import digits, vector_table, write_dump
 from tests.selection.choosing import choose

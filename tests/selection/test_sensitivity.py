@@ -18,8 +18,8 @@ from coresift.core.errors import CoresiftError, InputError, MismatchError, Param
 from coresift.core.randomness import generator
 from coresift.core.selection import Selection
 from coresift.io.provenance import KEY, Provenance
-from coresift.selection.drawing import draw_distinct
-from coresift.selection.losses import hoelder_constant
+from coresift.selection.draws.drawing import draw_distinct
+from coresift.selection.reading.losses import hoelder_constant
 from tests.data import digits, digits_dump, vector_table, write_dump
 from tests.selection.choosing import choose
 from tests.selection.saved import write_clustering

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from coresift.clustering.points import Held
 from coresift.engine.local import LocalEngine
 from coresift.engine.serial import SerialEngine
-from coresift.selection import neighbours as module
-from coresift.selection.graph import neighbour_graph, pagerank
-from coresift.selection.neighbours import most_similar
-from coresift.selection.similarity import UNITS, Rows, Similarity
+from coresift.selection.pools import neighbours as module
+from coresift.selection.pools.graph import neighbour_graph, pagerank
+from coresift.selection.pools.neighbours import most_similar
+from coresift.selection.pools.similarity import UNITS, Rows, Similarity
 from tests.data import digits
 from tests.selection.plain_coverage import similarities
 

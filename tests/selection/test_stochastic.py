@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from coresift.core import randomness
 from coresift.core.errors import InputError, ParameterError
-from coresift.selection import ranking
+from coresift.selection.draws import ranking
 from tests.data import vector_table, write_dump
 from tests.selection.choosing import choose
 from tests.selection.saved import write_clustering

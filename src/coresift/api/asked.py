@@ -20,8 +20,8 @@ from coresift.clustering.saved import SavedClustering
 from coresift.core.errors import InputError, MismatchError, OutputError
 from coresift.io.dump import Dump
 from coresift.io.provenance import KEY, Provenance, read_provenance, stored_provenance
-from coresift.selection.arms import Bandit
-from coresift.selection.bandit import rule
+from coresift.selection.influences.arms import Bandit
+from coresift.selection.methods.bandit import rule
 from coresift.selection.params.bandit import RuleParams
 
 # of all rows, where the size of the selection is not known yet

@@ -25,10 +25,10 @@ from coresift.io.provenance import Provenance
 from coresift.io.subset import output_columns, subset_bytes, write_subset
 from coresift.io.target import Target
 from coresift.io.writer import write_manifest
-from coresift.selection.armrows import ArmRows
-from coresift.selection.bandit import chosen
-from coresift.selection.joins import plural
+from coresift.selection.influences.armrows import ArmRows
+from coresift.selection.methods.bandit import chosen
 from coresift.selection.params.bandit import RuleParams
+from coresift.selection.reading.joins import plural
 from coresift.selection.registry import METHODS
 
 

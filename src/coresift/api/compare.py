@@ -27,7 +27,7 @@ from coresift.io.labels import check_label
 from coresift.io.provenance import Provenance
 from coresift.io.target import Target
 from coresift.io.writer import PartWriter, write_manifest
-from coresift.selection.sources import parts_of
+from coresift.selection.influences.sources import parts_of
 
 _MEASURED = ("standings", "seconds", "peak_rss_bytes", "output")
 

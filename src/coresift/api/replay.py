@@ -26,7 +26,7 @@ from coresift.core.errors import InputError, MismatchError
 from coresift.core.size import Size
 from coresift.io.dump import open_dump
 from coresift.io.provenance import Provenance, read_provenance
-from coresift.selection.sources import digest_of, parts_of
+from coresift.selection.influences.sources import digest_of, parts_of
 
 _RESOURCES = ("memory", "threads", "device", "scratch", "batch_rows", "progress")
 # columns that say how it went, which is never the same

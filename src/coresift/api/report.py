@@ -29,7 +29,7 @@ from coresift.reporting.neighbours import require_umap
 from coresift.reporting.picture import save_picture
 from coresift.reporting.plane import workspace_bytes
 from coresift.reporting.text import check_image, check_text
-from coresift.selection.columns import Column, find_column
+from coresift.selection.reading.columns import Column, find_column
 
 COLOURS = ("selection", "cluster", "weight", "score", "label")
 # what each form is made with, beside what coresift always needs
@@ -174,17 +174,10 @@ def report(
         if label is not None:
             check_label(dump, label)
         asked = {
-            "label": label,
-            "hover": hover,
-            "image": image,
-            "score": score,
-            "colour": colour,
-            "umap": umap,
-            "examples": examples,
-            "metrics": metrics,
-            "repeats": repeats,
-            "sample": sample,
-        }
+            "label": label, "hover": hover, "image": image, "score": score, "colour": colour,
+            "umap": umap, "examples": examples,
+            "metrics": metrics, "repeats": repeats, "sample": sample,
+        }  # fmt: skip
         places = {"full": None if full is None else paths, "clusters": clusters, "output": output}
         wanted = Wanted(
             name=name,

@@ -21,7 +21,7 @@ from coresift.reporting.comparison import Sides
 from coresift.reporting.comparison_page import comparison_page
 from coresift.reporting.comparison_picture import save_curves
 from coresift.selection import registry
-from coresift.selection.sources import digest_of
+from coresift.selection.influences.sources import digest_of
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ from coresift.io.target import Target
 from coresift.io.writer import PartWriter, write_manifest
 from coresift.selection import registry
 from coresift.selection.base import Context, Data
+from coresift.selection.influences.sources import digest_of, is_path, parts_of
 from coresift.selection.option import Params
 from coresift.selection.registry import Method
-from coresift.selection.sources import digest_of, is_path, parts_of
 
 _MEASURED = ("seconds", "peak_rss_bytes", "output")
 

@@ -13,7 +13,7 @@ from coresift.core.errors import InputError, ParameterError
 from coresift.engine.base import Engine
 from coresift.io.dump import Dump
 from coresift.io.subset import take_column
-from coresift.selection.joins import Lookup, SideFile, plural, require_named
+from coresift.selection.reading.joins import Lookup, SideFile, plural, require_named
 
 _OPTION = "--scores"
 

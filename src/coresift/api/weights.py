@@ -22,10 +22,10 @@ from coresift.io.subset import SubsetWriter, output_columns, subset_bytes
 from coresift.io.target import Target
 from coresift.io.writer import write_manifest
 from coresift.selection.base import Context
-from coresift.selection.carried import Carried
-from coresift.selection.carrying import carry
-from coresift.selection.learned import Learned
 from coresift.selection.params.carrying import CarryingParams
+from coresift.selection.reading.learned import Learned
+from coresift.selection.weights.carried import Carried
+from coresift.selection.weights.carrying import carry
 
 _ADDED = {"row": np.dtype(np.int64), "weight": np.dtype(np.float64)}
 _MEASURED = ("seconds", "peak_rss_bytes", "output")

@@ -12,8 +12,8 @@ from coresift.io.dump import Dump, InputOptions, open_dump
 from coresift.planning.calibration import Reading, read_vectors, timed
 from coresift.planning.plan import Stage
 from coresift.selection.base import Context
+from coresift.selection.influences.sources import Opening, is_path
 from coresift.selection.params.gradients import LEFT_OUT, SELF, GradientParams
-from coresift.selection.sources import Opening, is_path
 
 _SAMPLE = 4096
 # of the solver that fits a probe

@@ -16,11 +16,11 @@ from coresift.io.dump import Dump, open_dump
 from coresift.io.store import RowStore, Scratch
 from coresift.planning.plan import Growth
 from coresift.selection.base import Context
-from coresift.selection.closeness import Radius
-from coresift.selection.pairs import fitted, near
+from coresift.selection.duplicates.closeness import Radius
+from coresift.selection.duplicates.pairs import fitted, near
+from coresift.selection.duplicates.reach import Borders, Clusters
+from coresift.selection.duplicates.space import TILE, Space
 from coresift.selection.params.dedup import DedupParams
-from coresift.selection.reach import Borders, Clusters
-from coresift.selection.space import TILE, Space
 
 # of a search for the threshold that leaves --target rows
 _GUESS = 0.9

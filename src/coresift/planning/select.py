@@ -25,10 +25,10 @@ from coresift.planning.influence import plan_influence
 from coresift.planning.pairs import plan_pairs
 from coresift.planning.plan import Held, Plan, Stage
 from coresift.selection.base import Context
-from coresift.selection.columns import find_column
 from coresift.selection.params.bandit import BanditParams
 from coresift.selection.params.dedup import DedupParams
 from coresift.selection.params.gradients import GradientParams
+from coresift.selection.reading.columns import find_column
 from coresift.selection.registry import Method
 
 _SAMPLE = 8192

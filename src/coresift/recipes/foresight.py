@@ -13,7 +13,7 @@ from coresift.core.size import Size
 from coresift.io.dump import open_dump
 from coresift.io.filesystem import resolve
 from coresift.recipes.command import Command
-from coresift.selection.columns import find_column
+from coresift.selection.reading.columns import find_column
 
 # keys that name the rows which a command works on
 _INPUTS = ("paths", "full")

@@ -25,7 +25,7 @@ from coresift.reporting.examples import galleries
 from coresift.reporting.neighbours import umap, umap_rows
 from coresift.reporting.plane import Plane
 from coresift.reporting.rows import numbers_of, texts_of
-from coresift.selection.columns import Column
+from coresift.selection.reading.columns import Column
 
 # of each row of the dump: coordinates, cluster, distance, class, score; ids and keys while some
 # are drawn and sorted; and what is told of a point

@@ -10,7 +10,7 @@ from coresift.engine.base import Engine
 from coresift.io.dump import Dump, Shard
 from coresift.io.subset import groups_of
 from coresift.reporting.text import texts
-from coresift.selection.columns import Column, as_numbers
+from coresift.selection.reading.columns import Column, as_numbers
 
 
 def fetch(

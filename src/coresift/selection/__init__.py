@@ -1,1 +1,1 @@
-"""Methods that choose rows, one file each, and the blocks they are composed of."""
+"""Methods that choose rows: ``methods`` has one file each, the other folders what they share."""

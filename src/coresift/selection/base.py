@@ -23,10 +23,10 @@ from coresift.io.dump import Dump, InputOptions, Shard, open_dump
 from coresift.io.rowfile import RowFile
 from coresift.io.store import RowStore, Scratch
 from coresift.io.vectors import Vectors, ingest, vector_batches
-from coresift.selection.candidates import Candidates, find_candidates
-from coresift.selection.columns import Block, Column, find_column
-from coresift.selection.lazy import LazyColumn
-from coresift.selection.sources import Opening
+from coresift.selection.influences.sources import Opening
+from coresift.selection.reading.candidates import Candidates, find_candidates
+from coresift.selection.reading.columns import Block, Column, find_column
+from coresift.selection.reading.lazy import LazyColumn
 
 Result = TypeVar("Result")
 # of some vectors: smallest and largest squared norm, and how many are zero

@@ -1,0 +1,1 @@
+"""The constructions of weighted coresets."""

@@ -1,0 +1,1 @@
+"""Drawing rows by masses and by scores."""

@@ -1,0 +1,1 @@
+"""Finding all pairs of near rows, and what is kept of them."""

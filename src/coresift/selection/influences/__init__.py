@@ -1,0 +1,1 @@
+"""Influence as methods see it, and the bandit that asks for little of it."""

@@ -1,0 +1,103 @@
+"""The influence of a dump's rows by a probe on their embeddings and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coresift.core.errors import InputError
+from coresift.influence.base import Influence
+from coresift.influence.examples import open_examples, read_examples, require_labels
+from coresift.influence.probe import L2, MOST_CLASSES, train, training_bytes
+from coresift.influence.probe_curvature import curvature
+from coresift.influence.probe_scores import Factors, left_out, on_others, on_targets, solved
+from coresift.io.labels import check_label, read_labels
+from coresift.selection.base import Context, Data
+from coresift.selection.params.gradients import LEFT_OUT, SELF, GradientParams
+from coresift.selection.reading.joins import plural
+
+Kept = Callable[[], NDArray[np.bool_]]
+
+
+def probe_influence(
+    data: Data, params: GradientParams, label: str, context: Context
+) -> tuple[Influence, Kept, dict[str, float | int | str], list[str]]:
+    """Fit a probe, and make the influence of rows on a target from it.
+
+    Parameters
+    ----------
+    data : Data
+        The rows.
+    params : GradientParams
+        The probe, the target and the Hessian.
+    label : str
+        The column of classes.
+    context : Context
+        The run's resources.
+
+    Returns
+    -------
+    influence : Influence
+        NaN of rows without a class.
+    kept : callable
+        Tells which rows match, and have a vector and a class.
+    resolved : dict
+        What was set by itself.
+    notes : list of str
+        What was left out or sampled.
+
+    Raises
+    ------
+    InputError
+        At the first row without a class, unless such rows are dropped; at the first of the
+        target whose class no row has that the probe was trained on.
+    """
+    dump = data.dump
+    check_label(dump, label)
+    paths = [path for path in params.target or () if path not in (SELF, LEFT_OUT)]
+    aims = [open_examples(path, dump, label) for path in paths]
+    reserve = training_bytes(data.rows, data.dim, MOST_CLASSES, context.budget)
+    points = data.points(context, reserve)
+    labels = read_labels(dump, label, points.kept, context.engine, context.progress)
+    rows = points.kept_rows()
+    there = np.zeros(data.rows, np.bool_)
+    there[rows] = labels.codes[rows] >= 0
+    require_labels(dump, label, rows[~there[rows]])
+    l2 = L2 if params.l2 is None else params.l2
+    training = train(points, labels, context.budget, context.seed, l2, label)
+    cosine = params.similarity == "cosine"
+    each = params.how != "mean" and len(aims) == 1
+    systems = sum(aim.rows for aim in aims) if each or cosine else len(aims)
+    found = curvature(params.curved, training, params.added, context, systems=systems or None)
+    factors = Factors(training.probe, points, labels.codes)
+    notes = list(training.notes)
+    if points.dropped:
+        notes.append(f"{plural(points.dropped, 'row')} with an invalid vector left out")
+    if labels.missing:
+        notes.append(f"{plural(labels.missing, 'row')} without a {label!r} left out")
+    influence: Influence
+    if aims:
+        targets = [read_examples(aim, label, training, labels, context) for aim in aims]
+        missed = sum(target.left_out for target in targets)
+        if missed:
+            notes.append(f"{plural(missed, 'target row')} without a vector or class left out")
+        empty = [aim for aim, target in zip(aims, targets, strict=True) if not len(target.codes)]
+        if empty:
+            raise InputError(f"{empty[0].source}: no row has a {label!r}")
+        tasks = [(t.features, training.probe.residuals(t.features, t.codes)) for t in targets]
+        matrices = solved(tasks, found, context, each=each, cosine=cosine)
+        influence = on_targets(factors, matrices, cosine=cosine)
+    elif params.target == (LEFT_OUT,):
+        influence = left_out(factors, found, len(training.rows))
+    else:
+        influence = on_others(factors, found)
+    notes.extend(found.notes)
+    resolved: dict[str, float | int | str] = {
+        "aggregate": params.how,
+        "classes": training.classes,
+        "l2": l2,
+        "damping": found.damping,
+    }
+    return influence, lambda: there, resolved, notes

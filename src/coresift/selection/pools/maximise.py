@@ -1,0 +1,198 @@
+"""Greedy maximisation of a coverage: lazily, from samples, or by falling thresholds.
+
+Coverage is submodular: what a row adds only falls as others are chosen, so what it added once
+bounds what it adds now. All of these use that, and none of it shows in the result.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coresift.core import randomness
+from coresift.selection.pools.coverage import Coverage
+
+_LEAST, _MOST = 8, 256
+
+Picks = tuple[NDArray[np.int64], NDArray[np.float64]]
+
+
+class Bonus(Protocol):
+    """What a row adds beside coverage; it may rise as well as fall.
+
+    Attributes
+    ----------
+    values : ndarray of float64, shape (n,)
+        What each would add now, in units of coverage.
+    """
+
+    values: NDArray[np.float64]
+
+    def __call__(self, place: int, column: NDArray[np.float32]) -> None:
+        """A row was chosen whose similarities to all, in units, are ``column``."""
+
+
+class Greedy:
+    """The row that adds most, again and again.
+
+    Minoux, "Accelerated Greedy Algorithms for Maximizing Submodular Set Functions", Optimization
+    Techniques, 1978, in batches: of the rows whose last known gain is not below the best of
+    those measured now, the highest are measured together.
+
+    Parameters
+    ----------
+    coverage : Coverage
+        What is maximised.
+    bounds : ndarray of float64, shape (n,)
+        Gains, or bounds on them from above.
+    exact : bool
+        Whether they are gains.
+    bonus : Bonus, optional
+        What counts beside coverage.
+    """
+
+    def __init__(
+        self,
+        coverage: Coverage,
+        bounds: NDArray[np.float64],
+        *,
+        exact: bool,
+        bonus: Bonus | None = None,
+    ) -> None:
+        self.coverage = coverage
+        self.free = np.ones(len(coverage), np.bool_)
+        self.bounds = bounds
+        self._fresh = np.full(len(coverage), exact)
+        self._bonus = bonus
+        self._batch = _LEAST
+
+    def best(self, some: NDArray[np.int64]) -> int:
+        """Of some free rows, ascending, the one that adds most; of equals the first."""
+        asked = 0
+        batch = self._batch
+        while True:
+            # rounding a sum is monotone, so a bound and the bonus bound what both add
+            bound = self.bounds[some]
+            if self._bonus is not None:
+                bound = bound + self._bonus.values[some]
+            fresh = self._fresh[some]
+            known = np.where(fresh, bound, -np.inf)
+            top = int(known.argmax())
+            may_win = bound >= known[top]
+            may_win[top:] &= bound[top:] > known[top]
+            stale = np.flatnonzero(may_win & ~fresh)
+            if not len(stale):
+                self._batch = max(_LEAST, min(_MOST, asked // 2))
+                return int(some[top])
+            if len(stale) > batch:
+                stale = stale[np.argpartition(-bound[stale], batch - 1)[:batch]]
+            self.measure(some[np.sort(stale)])
+            asked += len(stale)
+            batch = min(_MOST, 2 * batch)
+
+    def measure(self, some: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What some rows add now."""
+        gains = self.bounds[some] = self.coverage.gains(some)
+        self._fresh[some] = True
+        return gains
+
+    def take(self, place: int) -> float:
+        """Choose a row, and return what it added, in units."""
+        gain = float(self.bounds[place])
+        if self._bonus is not None:
+            gain += float(self._bonus.values[place])
+        column = self.coverage.add(place)
+        if self._bonus is not None:
+            self._bonus(place, column)
+        self.free[place] = False
+        self._fresh[:] = False
+        return gain
+
+
+def lazy(coverage: Coverage, n: int, bonus: Bonus | None = None) -> Picks:
+    """Choose the row that adds most, ``n`` times: within 1 - 1/e of the best for coverage alone.
+
+    Returns
+    -------
+    places, gains : ndarray of int64 and float64, shape (n,)
+        In the order they were chosen; gains in units.
+    """
+    state = Greedy(coverage, coverage.all_gains(), exact=True, bonus=bonus)
+    return _repeat(state, n, [], [])
+
+
+def stochastic(
+    coverage: Coverage, n: int, rows: NDArray[np.int64], epsilon: float, seed: int
+) -> Picks:
+    """Choose the row that adds most of a sample, ``n`` times.
+
+    Mirzasoleiman, Badanidiyuru, Karbasi, Vondrák and Krause, "Lazier Than Lazy Greedy", AAAI
+    2015, Algorithm 1: samples of (N / n) ln(1 / epsilon) rows, within 1 - 1/e - epsilon of the
+    best in expectation.
+
+    Parameters
+    ----------
+    coverage : Coverage
+        What is maximised.
+    n : int
+        How many to choose.
+    rows : ndarray of int64, shape (N,)
+        Row ids, which samples go by.
+    epsilon : float
+        How much may be lost.
+    seed : int
+        The run's seed.
+    """
+    state = Greedy(coverage, np.full(len(coverage), np.inf), exact=False)
+    size = math.ceil(len(coverage) / n * math.log(1.0 / epsilon))
+    places, gains = [], []
+    for index in range(n):
+        free = np.flatnonzero(state.free)
+        if size < len(free):
+            keys = randomness.bits(seed, f"stochastic/{index}", rows[free])
+            # keys are a permutation of row ids: no two are the same
+            free = np.sort(free[np.argpartition(keys, size - 1)[:size]])
+        places.append(state.best(free))
+        gains.append(state.take(places[-1]))
+    return np.array(places, np.int64), np.array(gains)
+
+
+def threshold(coverage: Coverage, n: int, epsilon: float) -> Picks:
+    """Choose rows that add at least a threshold, which falls.
+
+    Badanidiyuru and Vondrák, "Fast Algorithms for Maximizing Submodular Functions", SODA 2014,
+    Algorithm 1: from the most that one row adds, d, by steps of 1 - epsilon to epsilon d / n,
+    within 1 - 1/e - epsilon of the best. Rows are looked at in their order. The algorithm may
+    end with fewer than ``n`` rows; the others are then chosen lazily.
+    """
+    state = Greedy(coverage, coverage.all_gains(), exact=True)
+    places: list[int] = []
+    gains: list[float] = []
+    most = bar = float(state.bounds.max())
+    while bar > 0.0 and bar >= epsilon / n * most:
+        start, batch = 0, _LEAST
+        while len(places) < n:
+            high = start + np.flatnonzero((state.bounds[start:] >= bar) & state.free[start:])
+            if not len(high):
+                break
+            some = high[:batch]
+            good = np.flatnonzero(state.measure(some) >= bar)
+            start, batch = int(some[-1]) + 1, min(_MOST, 2 * batch)
+            if len(good):
+                # what the others add is not known any more
+                places.append(int(some[good[0]]))
+                gains.append(state.take(places[-1]))
+                start, batch = places[-1] + 1, _LEAST
+        bar *= 1.0 - epsilon
+    return _repeat(state, n, places, gains)
+
+
+def _repeat(state: Greedy, n: int, places: list[int], gains: list[float]) -> Picks:
+    """Choose the best row until there are ``n``."""
+    while len(places) < n:
+        places.append(state.best(np.flatnonzero(state.free)))
+        gains.append(state.take(places[-1]))
+    return np.array(places, np.int64), np.array(gains)

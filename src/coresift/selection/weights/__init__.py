@@ -1,0 +1,1 @@
+"""Weights that were learned on a few rows, for all rows."""
