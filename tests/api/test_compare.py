@@ -241,3 +241,24 @@ def test_a_process_that_dies(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ResourceError) as caught:
         apart.select_apart("random", paths=["x"])
     assert caught.value.message == "random: its process ended with code -9"
+
+
+def test_the_same_comparison_twice_at_once(
+    tmp_path: Path, dump: Path, here: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {"size": 40, "methods": ["random"], "seeds": 1, "repeats": 1}
+    asked |= {"metrics": ["mmd"], "scratch": str(tmp_path / "scratch")}
+    meanwhile: list[Any] = []
+    call = vars(entries)["select_apart"]
+
+    def while_another_runs(method: str, **options: Any) -> Any:
+        if not meanwhile:
+            meanwhile.append(None)
+            meanwhile[0] = compare(dump, **asked)
+        return call(method, **options)
+
+    monkeypatch.setattr(entries, "select_apart", while_another_runs)
+    mine = compare(dump, **asked)
+    assert meanwhile[0] is not None
+    assert mine.runs[0].metrics == meanwhile[0].runs[0].metrics
+    assert list((tmp_path / "scratch").iterdir()) == []

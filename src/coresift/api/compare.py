@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -22,7 +23,7 @@ from coresift.evaluation.margin import FACTOR
 from coresift.evaluation.panel import Panel, asked_for, needs
 from coresift.evaluation.subset import SubsetFile
 from coresift.io.dump import Dump
-from coresift.io.journal import Journal
+from coresift.io.journal import InUseError, Journal
 from coresift.io.labels import check_label
 from coresift.io.provenance import Provenance
 from coresift.io.target import Target
@@ -121,7 +122,7 @@ def compare(
         used = [*run.paths, *dump.options.vectors]
         used += [path for one in provenance.parents.values() for path in parts_of(one["path"])]
         target = None if output is None else Target(output, overwrite=overwrite, inputs=used)
-        home = Journal.open(run.scratch.folder, f"compare-{provenance.key}")
+        home = _home(run, f"compare-{provenance.key}")
         with target or nullcontext(), home:
             try:
                 with run.clock.stage("read"):
@@ -159,6 +160,17 @@ def compare(
             if target is not None:
                 _write(target, replace(provenance, notes=notes), result)
         return result
+
+
+def _home(run: Run, key: str) -> Journal:
+    """Where vectors and subsets are kept: a folder that no comparison that runs now has.
+
+    Its name comes from what is compared, so that one that was killed leaves it to the next.
+    """
+    for number in itertools.count(1):
+        with suppress(InUseError):
+            return Journal.open(run.scratch.folder, key if number == 1 else f"{key}-{number}")
+    raise AssertionError
 
 
 def _provenance(

@@ -27,6 +27,10 @@ _RECORD = ".npz"
 _LOG = ".log"
 
 
+class InUseError(ResourceError):
+    """Another process has the journal."""
+
+
 class Journal(Scratch):
     """A scratch folder whose named files outlive the process.
 
@@ -67,8 +71,10 @@ class Journal(Scratch):
 
         Raises
         ------
+        InUseError
+            When another process uses it.
         ResourceError
-            When another process uses it, or it is not this user's.
+            When it is not this user's.
         """
         parent = Scratch(folder).folder
         journal = cls(parent, parent / f"coresift-{key}")
@@ -203,7 +209,7 @@ class Journal(Scratch):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(lock)
-            raise ResourceError(
+            raise InUseError(
                 f"{self.home}: another run is using it",
                 hint="wait until it ends, or give another --scratch",
             ) from None
