@@ -54,6 +54,21 @@ class Opened:
         self.page.goto(path.as_uri())
         self.page.wait_for_selector("html[data-ready]", timeout=60_000)
 
+    def require_readable(self, figure: str, width: int, scheme: str) -> None:
+        """Hold both themes to the width and to axe; the page is closed."""
+        from axe_playwright_python.sync_playwright import Axe
+
+        page = self.page
+        for dark in (scheme == "dark", scheme != "dark"):
+            assert (brightness(page) < 60) == dark
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert page.locator(f"{figure} .main-svg").first.bounding_box()["width"] <= width
+            found = Axe().run(page).response["violations"]
+            assert [(item["id"], item["nodes"][0]["html"]) for item in found] == []
+            page.get_by_role("button", name="Light theme" if dark else "Dark theme").click()
+        assert self.said == []
+        self.context.close()
+
     def points(self) -> list[tuple[int, bool]]:
         """Number of points of each layer of the map, and whether it is seen."""
         found = self.page.evaluate(

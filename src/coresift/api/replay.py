@@ -159,10 +159,10 @@ def _select_again(
         return _finish_again(provenance, output, overwrite, options)
     params = dict(provenance.params)
     size = params.pop("size")
-    parent = provenance.parents.get("clustering")
-    if parent is not None and not Path(parent["path"]).exists():
+    clusters = _clusters(provenance)
+    if clusters is not None and not Path(clusters).exists():
         raise MismatchError(
-            f"the clustering {parent['path']} is gone", hint="replay it first, to the same place"
+            f"the clustering {clusters} is gone", hint="replay it first, to the same place"
         )
     for role, other in provenance.parents.items():
         if role != "clustering":
@@ -173,7 +173,7 @@ def _select_again(
         size=None if size is None else str(Size.parse(size)),
         output=output,
         params=params,
-        clusters=None if parent is None else parent["path"],
+        clusters=clusters,
         overwrite=overwrite,
         **provenance.output,
         **options,
@@ -221,12 +221,11 @@ def _weights_again(
 ) -> str:
     for role, parent in provenance.parents.items():
         _require_parent(role, parent)
-    clustering = provenance.parents.get("clustering")
     result = weights(
         provenance.paths,
         subset=provenance.parents["subset"]["path"],
         output=output,
-        clusters=None if clustering is None else clustering["path"],
+        clusters=_clusters(provenance),
         overwrite=overwrite,
         **provenance.output,
         **provenance.params,
@@ -262,20 +261,25 @@ def _compare_again(
         _require_parent(role, parent)
     params = dict(provenance.params)
     methods = params.pop("methods")
-    clustering = provenance.parents.get("clustering")
     result = compare(
         provenance.paths,
         size=params.pop("sizes"),
         # the keys of what is stored are sorted
         methods=provenance.method.split(","),
         params=methods,
-        clusters=None if clustering is None else clustering["path"],
+        clusters=_clusters(provenance),
         output=output,
         overwrite=overwrite,
         **params,
         **options,
     )
     return str(result.output)
+
+
+def _clusters(provenance: Provenance) -> str | None:
+    """Where the clustering lay that was given."""
+    clustering = provenance.parents.get("clustering")
+    return None if clustering is None else clustering["path"]
 
 
 def _require_parent(role: str, parent: dict[str, str]) -> None:

@@ -211,6 +211,24 @@ resume_option = click.option(
     help="Go on from where the same command was interrupted. What that takes is kept in --scratch "
     "until it is done.",
 )
+label_option = click.option(
+    "--label",
+    type=COLUMN,
+    metavar="COLUMN",
+    help="Class of each row: adds class balance and a probe.",
+)
+near_option = click.option(
+    "--near",
+    type=float,
+    metavar="DISTANCE",
+    help="Largest distance of rows that duplicates_near counts.  [default: a tenth of the median]",
+)
+sample_option = click.option(
+    "--sample",
+    type=click.IntRange(min=1),
+    metavar="ROWS",
+    help="Measure coverage on this many rows.  [default: all]",
+)
 columns_option = click.option(
     "--columns", type=COLUMNS, metavar="A,B", help="Input columns to write.  [default: all]"
 )
@@ -220,6 +238,13 @@ prefix_option = click.option(
     metavar="TEXT",
     help="Put before the names of the added columns, where they clash with the input's.",
 )
+
+
+def repeats_option(what: str) -> Callable[..., Any]:
+    """How many uniform subsets a value stands beside."""
+    return click.option(
+        "--repeats", type=click.IntRange(min=1), default=5, show_default=True, help=what
+    )
 
 
 def declared(option: Option, *, required: bool = False) -> Any:

@@ -60,11 +60,6 @@ def agreement(points: Points, other: Take, sets: Sequence[RowSet], resources: Re
     return {"agree_cka": found[0], "agree_jaccard": found[1]}
 
 
-def union_bytes(sets: int, dim: int) -> int:
-    """What the other vectors of ``sets`` sets take."""
-    return sets * MOST_ROWS * dim * 4
-
-
 def cka(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
     """Linear CKA of two sets of features of the same rows, from 0 to 1 (section 3).
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coresift.clustering.assign import Assigning
-from coresift.clustering.kmeans import KMeansParams, fit
+from coresift.clustering.kmeans import KMeans, KMeansParams, fit
 from coresift.clustering.points import Points
 from coresift.clustering.saved import Assignments, SavedClustering
 from coresift.evaluation.base import Resources, RowSet, Values
@@ -55,27 +55,8 @@ class Grouping:
         cls, points: Points, sets: Sequence[RowSet], resources: Resources, *, spherical: bool
     ) -> Grouping:
         """Train a reference k-means: 100 clusters, or one for 10 rows if that is fewer."""
-        k = min(_CLUSTERS, max(1, points.count // _ROWS_PER_CLUSTER))
-        params = KMeansParams(
-            k,
-            iterations=_ITERATIONS,
-            train_rows=_TRAIN_ROWS if points.count > _TRAIN_ROWS else None,
-        )
-        model = fit(
-            points,
-            params,
-            spherical=spherical,
-            device="cpu",
-            seed=resources.seed,
-            engine=resources.engine,
-            budget=resources.budget,
-            scratch=resources.scratch,
-            progress=resources.progress,
-        )
-        assigning = Assigning(
-            points, model.centroids, model.labels, resources.engine, resources.progress
-        )
-        hit = _hits(assigning, sets, k)
+        model, assigning = train(points, _CLUSTERS, resources, spherical=spherical)
+        hit = _hits(assigning, sets, len(model.centroids))
         notes = tuple(f"reference k-means: {note}" for note in model.notes)
         return cls(model.centroids, assigning.size, assigning.cost, hit, notes)
 
@@ -88,6 +69,31 @@ class Grouping:
         """Share of the clusters with a row that hold one of the set."""
         occupied = self.size > 0
         return {"clusters_hit": self.hit[:, occupied].sum(axis=1) / np.count_nonzero(occupied)}
+
+
+def train(
+    points: Points, clusters: int, resources: Resources, *, spherical: bool
+) -> tuple[KMeans, Assigning]:
+    """Train a k-means to look at rows by: so many clusters, or one for 10 rows if that is fewer."""
+    params = KMeansParams(
+        min(clusters, max(1, points.count // _ROWS_PER_CLUSTER)),
+        iterations=_ITERATIONS,
+        train_rows=_TRAIN_ROWS if points.count > _TRAIN_ROWS else None,
+    )
+    model = fit(
+        points,
+        params,
+        spherical=spherical,
+        device="cpu",
+        seed=resources.seed,
+        engine=resources.engine,
+        budget=resources.budget,
+        scratch=resources.scratch,
+        progress=resources.progress,
+    )
+    return model, Assigning(
+        points, model.centroids, model.labels, resources.engine, resources.progress
+    )
 
 
 def _hits(parts: Iterable[Assignments], sets: Sequence[RowSet], k: int) -> NDArray[np.bool_]:

@@ -27,6 +27,7 @@ from coresift.core import randomness
 from coresift.core.errors import ParameterError
 from coresift.core.memory import Budget
 from coresift.engine.base import Shared
+from coresift.influence.products import product
 from coresift.io.labels import Labels
 
 Array = NDArray[np.float64]
@@ -102,14 +103,7 @@ class Probe(Shared):
 
 def in_tiles(features: Array, weights: Array) -> Array:
     """``features @ weights.T``, each row the same whatever rows are beside it."""
-    found = np.empty((len(features), len(weights)))
-    tile = np.zeros((TILE, features.shape[1]))
-    for start in range(0, len(features), TILE):
-        some = features[start : start + TILE]
-        tile[: len(some)] = some
-        tile[len(some) :] = 0.0
-        found[start : start + TILE] = (tile @ weights.T)[: len(some)]
-    return found
+    return product(features, weights, TILE)
 
 
 @dataclass(frozen=True)

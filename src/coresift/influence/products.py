@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,19 +156,25 @@ class Dense:
 
 def in_tiles(block: NDArray[np.float32], targets: Array) -> Array:
     """Products of rows with targets in float64, each the same whatever rows are beside it."""
-    found = np.empty((len(block), len(targets)))
     if len(targets) <= _FEW:
+        found = np.empty((len(block), len(targets)))
         for start in range(0, len(block), TILE):
             wide = block[start : start + TILE].astype(np.float64)
             for place, target in enumerate(targets):
                 found[start : start + TILE, place] = (wide * target).sum(axis=1)
         return found
-    tile = np.empty((TILE, block.shape[1]))
-    for start in range(0, len(block), TILE):
-        some = block[start : start + TILE]
+    return product(block, targets, TILE)
+
+
+def product(block: NDArray[np.floating[Any]], targets: Array, rows: int) -> Array:
+    """``block @ targets.T`` in float64, by products of always so many rows."""
+    found = np.empty((len(block), len(targets)))
+    tile = np.empty((rows, block.shape[1]))
+    for start in range(0, len(block), rows):
+        some = block[start : start + rows]
         tile[: len(some)] = some
         tile[len(some) :] = 0.0
-        found[start : start + TILE] = (tile @ targets.T)[: len(some)]
+        found[start : start + rows] = (tile @ targets.T)[: len(some)]
     return found
 
 

@@ -8,16 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coresift.clustering.assign import Assigning
-from coresift.clustering.kmeans import KMeansParams, fit
 from coresift.clustering.points import Points
 from coresift.clustering.saved import Assignments, SavedClustering
 from coresift.evaluation.base import Resources, RowSet
+from coresift.evaluation.grouping import train
 
 _CLUSTERS = 50
-_ROWS_PER_CLUSTER = 10
-_ITERATIONS = 10
-_TRAIN_ROWS = 200_000
 
 
 @dataclass(frozen=True)
@@ -54,22 +50,8 @@ class Clusters:
         cls, points: Points, chosen: RowSet | None, resources: Resources, *, spherical: bool
     ) -> Clusters:
         """Train a k-means to look at: 50 clusters, or one for 10 rows if that is fewer."""
-        k = min(_CLUSTERS, max(1, points.count // _ROWS_PER_CLUSTER))
-        sampled = _TRAIN_ROWS if points.count > _TRAIN_ROWS else None
-        model = fit(
-            points,
-            KMeansParams(k, iterations=_ITERATIONS, train_rows=sampled),
-            spherical=spherical,
-            device="cpu",
-            seed=resources.seed,
-            engine=resources.engine,
-            budget=resources.budget,
-            scratch=resources.scratch,
-            progress=resources.progress,
-        )
-        parts = Assigning(
-            points, model.centroids, model.labels, resources.engine, resources.progress
-        )
+        model, parts = train(points, _CLUSTERS, resources, spherical=spherical)
+        k = len(model.centroids)
         source = f"a k-means with k={k} made for this report"
         return cls._gathered(parts, points.rows, k, chosen, source)
 

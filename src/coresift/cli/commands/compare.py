@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from coresift.cli import options
-from coresift.cli.types import COLUMN, FOLDER, WRITTEN
+from coresift.cli.types import FOLDER, WRITTEN
 from coresift.selection import registry
 
 
@@ -71,36 +71,15 @@ def _settings(context: click.Context, parameter: click.Parameter, values: Any) -
     help="A clustering of the same dump: for the methods that need one, and to judge all by.  "
     "[default: a reference k-means]",
 )
-@click.option(
-    "--label",
-    type=COLUMN,
-    metavar="COLUMN",
-    help="Class of each row: adds class balance and a probe.",
-)
+@options.label_option
 @click.option(
     "--metrics",
     metavar="A,B",
     help="What to measure, as in `coresift evaluate`.  [default: usual]",
 )
-@click.option(
-    "--near",
-    type=float,
-    metavar="DISTANCE",
-    help="Largest distance of rows that duplicates_near counts.  [default: a tenth of the median]",
-)
-@click.option(
-    "--repeats",
-    type=click.IntRange(min=1),
-    default=5,
-    show_default=True,
-    help="Uniform subsets of each size to compare with.",
-)
-@click.option(
-    "--sample",
-    type=click.IntRange(min=1),
-    metavar="ROWS",
-    help="Measure coverage on this many rows.  [default: all]",
-)
+@options.near_option
+@options.repeats_option("Uniform subsets of each size to compare with.")
+@options.sample_option
 @click.option(
     "-o",
     "--output",

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from coresift.cli import options
-from coresift.cli.types import COLUMN, FOLDER, READ
+from coresift.cli.types import FOLDER, READ
 
 
 @click.command("evaluate")
@@ -28,12 +28,7 @@ from coresift.cli.types import COLUMN, FOLDER, READ
     help="Clustering whose centroids and clusters are used.  [default: the one the subset was "
     "chosen with, or a reference k-means]",
 )
-@click.option(
-    "--label",
-    type=COLUMN,
-    metavar="COLUMN",
-    help="Class of each row: adds class balance and a probe.",
-)
+@options.label_option
 @click.option(
     "--metrics",
     metavar="A,B",
@@ -48,25 +43,9 @@ from coresift.cli.types import COLUMN, FOLDER, READ
     help="Vectors of another model: adds how far both agree on the subset's rows (linear CKA, and "
     "the ten nearest rows).",
 )
-@click.option(
-    "--near",
-    type=float,
-    metavar="DISTANCE",
-    help="Largest distance of rows that duplicates_near counts.  [default: a tenth of the median]",
-)
-@click.option(
-    "--repeats",
-    type=click.IntRange(min=1),
-    default=5,
-    show_default=True,
-    help="Uniform subsets to compare with.",
-)
-@click.option(
-    "--sample",
-    type=click.IntRange(min=1),
-    metavar="ROWS",
-    help="Measure coverage on this many rows.  [default: all]",
-)
+@options.near_option
+@options.repeats_option("Uniform subsets to compare with.")
+@options.sample_option
 @click.option(
     "--coreset",
     is_flag=True,

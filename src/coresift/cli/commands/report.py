@@ -88,13 +88,7 @@ _FOR_ALL = frozenset(
     show_default=True,
     help="Evaluate a selection beside uniform ones, as `coresift evaluate` does.",
 )
-@click.option(
-    "--repeats",
-    type=click.IntRange(min=1),
-    default=5,
-    show_default=True,
-    help="Uniform subsets to compare with.",
-)
+@options.repeats_option("Uniform subsets to compare with.")
 @click.option(
     "--sample",
     type=click.IntRange(min=1),
