@@ -18,7 +18,7 @@ from coresift.core.errors import ParameterError
 from coresift.core.memory import current_rss
 from coresift.core.selection import Selection
 from coresift.io.dump import InputOptions
-from coresift.selection.pools import coverage as coverage_module
+from coresift.selection.pools import covering, dense
 from coresift.selection.pools import maximise as maximise_module
 from coresift.selection.registry import METHODS
 from tests.data import digits, digits_dump, gaussians, vector_table, write_dump
@@ -76,12 +76,13 @@ def test_neither_blocks_nor_threads_nor_memory_show(
     options = InputOptions(metric=metric)
     first = choose("facility-location", some, 50, options=options)
     assert same(first, choose("facility-location", some, 50, options=options, threads=1))
-    monkeypatch.setattr(coverage_module, "_TILE", 37)
+    monkeypatch.setattr(dense, "TILE", 37)
+    monkeypatch.setattr(dense, "_BLOCK", 500)
     monkeypatch.setattr(maximise_module, "_LEAST", 1)
     monkeypatch.setattr(maximise_module, "_MOST", 3)
     assert same(first, choose("facility-location", some, 50, options=options))
-    monkeypatch.setattr(coverage_module, "_MATRIX_BYTES", 0)
-    monkeypatch.setattr(coverage_module, "_SPAN", 41)
+    monkeypatch.setattr(covering, "_MATRIX_BYTES", 0)
+    monkeypatch.setattr(dense, "SPAN", 41)
     assert same(first, choose("facility-location", some, 50, options=options))
     tight = current_rss() + (9 << 20)
     assert same(first, choose("facility-location", some, 50, options=options, memory=tight))
@@ -134,7 +135,7 @@ def test_covered_by_neighbours_only(metric: str, some: Path) -> None:
 
 
 def test_large_pools_take_neighbours(some: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coverage_module, "_ALL_ROWS", SOME - 1)
+    monkeypatch.setattr(covering, "_ALL_ROWS", SOME - 1)
     found = choose("facility-location", some, 60, options=COSINE)
     # 8 x 600 / 60
     expected = choose("facility-location", some, 60, {"neighbors": 80}, options=COSINE)

@@ -13,7 +13,7 @@ from coresift.api.select import select
 from coresift.core.errors import InputError, ParameterError
 from coresift.io.dump import InputOptions
 from coresift.selection.methods import semantic_compression as module
-from coresift.selection.pools import coverage as coverage_module
+from coresift.selection.pools import covering, dense
 from coresift.selection.registry import METHODS
 from tests.data import digits, vector_table, write_dump
 from tests.selection.choosing import choose
@@ -144,8 +144,8 @@ def test_neither_blocks_nor_threads_nor_pools_show(
     piecemeal = {**params, "pool_size": 120}
     pools = choose(METHOD, some / "emb", 20, piecemeal, options=COSINE, threads=1)
     monkeypatch.setattr(module, "_TILE", 19)
-    monkeypatch.setattr(coverage_module, "_TILE", 37)
-    monkeypatch.setattr(coverage_module, "_MATRIX_BYTES", 0)
+    monkeypatch.setattr(dense, "TILE", 37)
+    monkeypatch.setattr(covering, "_MATRIX_BYTES", 0)
     again = choose(METHOD, some / "emb", 20, params, options=COSINE, threads=1)
     assert again.rows.tolist() == first.rows.tolist()
     assert again.score is not None

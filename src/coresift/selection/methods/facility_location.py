@@ -14,11 +14,11 @@ from coresift.engine.base import Engine
 from coresift.io.vectors import Vectors
 from coresift.selection.base import Context, Data
 from coresift.selection.params.facility_location import FacilityLocationParams
-from coresift.selection.pools.coverage import (
+from coresift.selection.pools.coverage import Coverage
+from coresift.selection.pools.covering import (
     CANDIDATES,
     EDGE_BYTES,
     POOL_ROWS,
-    Coverage,
     coverage_by,
     most_edges,
 )

@@ -37,11 +37,11 @@ from coresift.engine.base import Engine
 from coresift.io.vectors import Vectors
 from coresift.selection.base import Context, Data
 from coresift.selection.params.semantic_compression import SemanticCompressionParams
-from coresift.selection.pools.coverage import (
+from coresift.selection.pools.coverage import Coverage
+from coresift.selection.pools.covering import (
     CANDIDATES,
     EDGE_BYTES,
     POOL_ROWS,
-    Coverage,
     coverage_by,
     most_edges,
 )
@@ -176,7 +176,8 @@ class Diversity:
             apart = np.zeros(len(mine))
             for low in range(0, len(given), _TILE):
                 others = given[low : low + _TILE]
-                apart += UNITS * len(others) - similarity.units(mine, others).sum(axis=1)
+                units = similarity.units(mine, others)
+                apart += UNITS * len(others) - units.sum(axis=1, dtype=np.float64)
             return apart
 
         if len(given):

@@ -7,6 +7,7 @@ bounds what it adds now. All of these use that, and none of it shows in the resu
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -39,8 +40,8 @@ class Greedy:
     """The row that adds most, again and again.
 
     Minoux, "Accelerated Greedy Algorithms for Maximizing Submodular Set Functions", Optimization
-    Techniques, 1978, in batches: of the rows whose last known gain is not below the best of
-    those measured now, the highest are measured together.
+    Techniques, 1978, in batches: rows are measured by falling last known gains, some at a time,
+    until these are below the best gain that was measured.
 
     Parameters
     ----------
@@ -71,27 +72,33 @@ class Greedy:
 
     def best(self, some: NDArray[np.int64]) -> int:
         """Of some free rows, ascending, the one that adds most; of equals the first."""
-        asked = 0
-        batch = self._batch
-        while True:
-            # rounding a sum is monotone, so a bound and the bonus bound what both add
-            bound = self.bounds[some]
-            if self._bonus is not None:
-                bound = bound + self._bonus.values[some]
-            fresh = self._fresh[some]
-            known = np.where(fresh, bound, -np.inf)
-            top = int(known.argmax())
-            may_win = bound >= known[top]
-            may_win[top:] &= bound[top:] > known[top]
-            stale = np.flatnonzero(may_win & ~fresh)
-            if not len(stale):
-                self._batch = max(_LEAST, min(_MOST, asked // 2))
-                return int(some[top])
-            if len(stale) > batch:
-                stale = stale[np.argpartition(-bound[stale], batch - 1)[:batch]]
-            self.measure(some[np.sort(stale)])
-            asked += len(stale)
-            batch = min(_MOST, 2 * batch)
+        bound = self._bound(some)
+        stale = ~self._fresh[some]
+        top, most, asked, batch = -1, -np.inf, 0, self._batch
+        for high in _falling(bound):
+            start = 0
+            while start < len(high):
+                first = high[start]
+                if top >= 0 and (bound[first] < most or (bound[first] == most and first > top)):
+                    self._batch = max(_LEAST, min(_MOST, asked // 2))
+                    return int(some[top])
+                part = np.sort(high[start : start + batch])
+                old = part[stale[part]]
+                if len(old):
+                    self.measure(some[old])
+                    bound[old] = self._bound(some[old])
+                    asked += len(old)
+                best = int(part[bound[part].argmax()])
+                if bound[best] > most or (bound[best] == most and best < top):
+                    top, most = best, float(bound[best])
+                start += batch
+                batch = min(_MOST, 2 * batch)
+        return int(some[top])
+
+    def _bound(self, some: NDArray[np.int64]) -> NDArray[np.float64]:
+        # rounding a sum is monotone, so a bound and the bonus bound what both add
+        bound = self.bounds[some]
+        return bound if self._bonus is None else bound + self._bonus.values[some]
 
     def measure(self, some: NDArray[np.int64]) -> NDArray[np.float64]:
         """What some rows add now."""
@@ -188,6 +195,21 @@ def threshold(coverage: Coverage, n: int, epsilon: float) -> Picks:
                 start, batch = places[-1] + 1, _LEAST
         bar *= 1.0 - epsilon
     return _repeat(state, n, places, gains)
+
+
+def _falling(values: NDArray[np.float64]) -> Iterator[NDArray[np.int64]]:
+    """Positions by falling value, of equals the first, some at a time.
+
+    Values of positions that were given may change.
+    """
+    left, count = np.arange(len(values)), 2 * _MOST
+    while len(left):
+        mine = values[left]
+        high = np.ones(len(left), np.bool_)
+        if count < len(left):
+            high = mine >= np.partition(mine, len(left) - count)[len(left) - count]
+        yield left[high][np.argsort(-mine[high], kind="stable")]
+        left, count = left[~high], 4 * count
 
 
 def _repeat(state: Greedy, n: int, places: list[int], gains: list[float]) -> Picks:

@@ -116,26 +116,28 @@ class Similarity:
             squares[part] = np.square(made[part]).sum(axis=1)
         return Rows(made, squares)
 
-    def units(self, left: Rows, right: Rows) -> NDArray[np.float64]:
+    def units(self, left: Rows, right: Rows) -> NDArray[np.float32]:
         """Similarities of all pairs in units: integers from 0 to 2^24.
 
         Returns
         -------
-        ndarray of float64, shape (len(left), len(right))
+        ndarray of float32, shape (len(left), len(right))
             A workspace of this thread, valid until it asks again.
         """
-        found = workspace.take("similarities", (len(left), len(right)), np.float64)
+        shape = len(left), len(right)
+        found = workspace.take("products", shape, np.float64)
         np.matmul(left.vectors, right.vectors.T, out=found)
+        units = workspace.take("similarities", shape)
         if self.kind == "cosine":
-            found *= UNITS
+            np.multiply(found, UNITS, out=units, casting="same_kind")
             # rounding can take the norm of a row above 1
-            np.clip(found, 0.0, UNITS, out=found)
+            np.clip(units, 0.0, UNITS, out=units)
         else:
             found *= -2.0
             found += left.squares[:, None]
             found += right.squares
             found *= -0.5 * (self.bound / self.bandwidth) ** 2
             np.exp(found, out=found)
-            found *= UNITS
-        np.rint(found, out=found)
-        return found
+            np.multiply(found, UNITS, out=units, casting="same_kind")
+        np.rint(units, out=units)
+        return units

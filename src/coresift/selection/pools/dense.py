@@ -1,0 +1,147 @@
+"""Coverage by all similarities, in memory or made when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coresift.clustering.distances import workspace
+from coresift.engine.base import Engine
+from coresift.selection.pools.coverage import SPAN, TILE, Coverage, spans
+from coresift.selection.pools.similarity import Rows, Similarity
+
+# similarities that are added up at a time
+_BLOCK = 1 << 18
+
+
+class Kept(Coverage):
+    """All similarities in memory."""
+
+    def __init__(
+        self, similarity: Similarity, rows: Rows, weight: NDArray[np.float64], engine: Engine
+    ) -> None:
+        super().__init__(weight)
+        self._engine = engine
+        self._matrix = np.empty((len(rows), len(rows)), np.float32)
+
+        def task(tile: tuple[slice, slice]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            left, right = tile
+            units = similarity.units(rows[left], rows[right])
+            # no two tasks write the same ones
+            self._matrix[left, right] = units
+            self._matrix[right, left] = units.T
+            wide = workspace.take("wide units", units.shape, np.float64)
+            np.copyto(wide, units)
+            return wide @ self.weight[right], self.weight[left] @ wide
+
+        # what each would add to nothing
+        self._first = _by_tiles(len(rows), task, engine)
+
+    def column(self, place: int) -> NDArray[np.float32]:
+        """Similarity of a row to all, in units."""
+        found: NDArray[np.float32] = self._matrix[place]
+        return found
+
+    def gains(self, some: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What each of some rows would add now, in units."""
+
+        def task(part: NDArray[np.int64]) -> NDArray[np.float64]:
+            return _gains(self._matrix[part], self.best, self.weight)
+
+        step = max(1, _BLOCK // len(self))
+        parts = [some[start : start + step] for start in range(0, len(some), step)]
+        if len(parts) <= 1:
+            return task(some)
+        return np.concatenate(list(self._engine.map(task, parts)))
+
+    def all_gains(self) -> NDArray[np.float64]:
+        """What each row would add now, in units."""
+        if self.best.any():
+            return self.gains(np.arange(len(self)))
+        return self._first.copy()
+
+
+class Remade(Coverage):
+    """Similarities that are made when they are asked for, and not kept."""
+
+    def __init__(
+        self, similarity: Similarity, rows: Rows, weight: NDArray[np.float64], engine: Engine
+    ) -> None:
+        super().__init__(weight)
+        self._engine = engine
+        self._similarity = similarity
+        self._rows = rows
+
+    def column(self, place: int) -> NDArray[np.float32]:
+        """Similarity of a row to all, in units."""
+        asked = self._rows[place : place + 1]
+
+        def task(span: slice) -> NDArray[np.float32]:
+            found: NDArray[np.float32] = self._similarity.units(asked, self._rows[span])[0].copy()
+            return found
+
+        return np.concatenate(list(self._engine.map(task, spans(len(self), SPAN))))
+
+    def gains(self, some: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What each of some rows would add now, in units."""
+        asked = self._rows[some]
+
+        def task(span: slice) -> NDArray[np.float64]:
+            units = self._similarity.units(asked, self._rows[span])
+            return _gains(units, self.best[span], self.weight[span])
+
+        found = np.zeros(len(some))
+        for part in self._engine.map(task, spans(len(self), SPAN)):
+            found += part
+        return found
+
+    def all_gains(self) -> NDArray[np.float64]:
+        """What each row would add now, in units."""
+
+        def task(tile: tuple[slice, slice]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            left, right = tile
+            units = self._similarity.units(self._rows[left], self._rows[right])
+            over = workspace.take("over", units.shape, np.float64)
+            np.subtract(units, self.best[right], out=over)
+            mine = np.maximum(over, 0.0, out=over) @ self.weight[right]
+            np.subtract(units, self.best[left, None], out=over)
+            theirs = self.weight[left] @ np.maximum(over, 0.0, out=over)
+            return mine, theirs
+
+        return _by_tiles(len(self), task, self._engine)
+
+
+def _gains(
+    units: NDArray[np.float32], best: NDArray[np.float32], weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What rows of these similarities would add; changes ``units``."""
+    np.maximum(units, best, out=units)
+    wide = workspace.take("wide units", units.shape, np.float64)
+    np.copyto(wide, units)
+    found: NDArray[np.float64] = wide @ weight - best @ weight
+    return found
+
+
+def _by_tiles(
+    rows: int,
+    task: Callable[[tuple[slice, slice]], tuple[NDArray[np.float64], NDArray[np.float64]]],
+    engine: Engine,
+) -> NDArray[np.float64]:
+    """Sum, for each row, of what a task makes of tiles: for rows of either side."""
+    found = np.zeros(rows)
+    tiles = list(_tiles(rows))
+    for (left, right), (mine, theirs) in zip(tiles, engine.map(task, tiles), strict=True):
+        found[left] += mine
+        if left != right:
+            found[right] += theirs
+    return found
+
+
+def _tiles(rows: int) -> Iterator[tuple[slice, slice]]:
+    """Pairs of spans, the first not after the second."""
+    every = spans(rows, TILE)
+    for index, left in enumerate(every):
+        for right in every[index:]:
+            yield left, right
