@@ -1,8 +1,8 @@
 """Mislabelled rows of Fashion-MNIST: influence beside the loss of the same probe.
 
 A tenth of the labels is wrong. Rows are ranked by their loss, by the loss they would have had the
-probe not seen them, by the harm they do to 1,000 clean test images, and by their self-influence;
-the figure is the average precision of finding the wrong
+probe not seen them, and had it seen 1,000 clean test images too, by the harm they do to these, and
+by their self-influence; the figure is the average precision of finding the wrong
 ones. Then the linear datamodeling score of each Hessian, on digits.
 """
 
@@ -112,8 +112,9 @@ def one(dump: Path, wrong: NDArray[np.bool_], target: Path, l2: float) -> list[s
             alone = -on_others(factors, made).read(0, len(wrong))[:, 0]
             found.append(f"{average_precision_score(wrong, alone):.3f}")
         made = curvature("kfac", training, None, lent)
-        without = -left_out(factors, made, len(training.rows)).read(0, len(wrong))[:, 0]
-        found.insert(1, f"{average_precision_score(wrong, without):.3f}")
+        for place, seen in ((1, ()), (2, [(examples.features, residuals)])):
+            without = left_out(factors, made, len(training.rows), seen).read(0, len(wrong))
+            found.insert(place, f"{average_precision_score(wrong, -without[:, 0]):.3f}")
     engine.close()
     _tell(training)
     return found
@@ -157,7 +158,7 @@ def main() -> None:
             dump, wrong = write(work, how, count)
             rows.append([how, f"{count:,}", f"{l2:g}", *one(dump, wrong, target, l2)])
             print(rows[-1], flush=True)
-    head = ["labels flipped", "rows", "l2", "loss", "left out, kfac"]
+    head = ["labels flipped", "rows", "l2", "loss", "left out, kfac", "and target seen, kfac"]
     head += [f"harm, {kind}" for kind in KINDS]
     head += [f"self, {kind}" for kind in KINDS if kind not in _TOO_DEAR]
     table("Mislabelled rows", head, rows, keep=not asked.quick)

@@ -229,8 +229,9 @@ def test_a_changed_dump_or_clustering_is_refused(work: Path) -> None:
 
 def test_a_state_is_not_overwritten_by_accident(work: Path) -> None:
     _ask(work, 30)
-    with pytest.raises(CoresiftError, match="exists already"):
+    with pytest.raises(CoresiftError, match="exists already") as caught:
         _start(work)
+    assert caught.value.hint == "choose another --state, or give --overwrite"
     assert _start(work, overwrite=True).asked == 0
     with pytest.raises(InputError, match="not the state of a bandit"):
         bandit.ask(work / "c", size=1, output=work / "x.parquet")

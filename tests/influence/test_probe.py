@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
@@ -185,6 +187,28 @@ def test_the_loss_of_a_row_that_is_left_out() -> None:
     # to first order the curvature that the row itself brings stays, so that it is too little
     assert 0.3 < np.median(gained) < 1.05
     assert spearmanr(-scores[rows], actual)[0] > spearmanr(losses[rows], actual)[0]
+
+
+def test_the_loss_of_a_row_had_others_been_seen() -> None:
+    with probed(600, threads=2) as case, unwarned():
+        training, target = case.training, case.target
+        found = curvature("exact", training, None, case.lent)
+        tasks = [
+            (target.features[some], case.target_residuals[some]) for some in (slice(3), slice(3, 5))
+        ]
+        before = left_out(case.factors, found, 600).read(0, 600)[:, 0]
+        predicted = before - left_out(case.factors, found, 600, tasks).read(0, 600)[:, 0]
+        features = np.concatenate([training.features, target.features[:5]])
+        codes = np.concatenate([training.codes, target.codes[:5]])
+        weight = np.full(605, 1.0 / 600)
+        old = training.probe
+        weights, _ = fit(features, codes, weight, old.l2, old.weights)
+        again = replace(old, weights=weights)
+        actual = [one.losses(training.features, training.codes) for one in (again, old)]
+    change = actual[0] - actual[1]
+    assert spearmanr(predicted, change)[0] > 0.95
+    moved = np.abs(change) > np.quantile(np.abs(change), 0.9)
+    assert 0.8 < np.median(predicted[moved] / change[moved]) < 1.5
 
 
 def test_the_kernel_is_that_of_the_sum_of_the_logits() -> None:

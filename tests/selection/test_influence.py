@@ -343,6 +343,7 @@ def test_digits_of_a_class_help_that_class(tmp_path: Path) -> None:
             {"gradient": ["g", "h"], "target": "t", "learning_rate": ["1"]},
             "--learning-rate is given 1 times and --gradient 2",
         ),
+        ({"gradient": ["g", "h", "g"], "target": "t"}, "--gradient g is given twice"),
         (
             {"gradient": "g", "target": "t", "learning_rate": ["fast"]},
             "--learning-rate 'fast' is not a number",

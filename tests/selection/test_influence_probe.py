@@ -92,6 +92,7 @@ def test_the_same_from_any_files_and_threads(
         {"aggregate": "round-robin"},
         {"target": "self"},
         {"target": "left-out"},
+        {"target": ["left-out", given["target"]]},
     ):
         params = {**given, **chosen, **more}
         one = choose("influence", pool(tmp_path), 40, params, threads=1)
@@ -105,7 +106,7 @@ def test_harm_and_self_find_wrong_labels(tmp_path: Path, given: dict[str, object
     names = names[:POOL].copy()
     names[wrong] = NAMES[(np.argmax(names[wrong, None] == NAMES, axis=1) + 1) % 5]
     source = pool(tmp_path, kind=names)
-    for target in (given["target"], "self", "left-out"):
+    for target in (given["target"], "self", "left-out", ["left-out", given["target"]]):
         harm = choose("influence", source, 25, {**given, "target": target, "sign": "harm"})
         help_ = choose("influence", source, 25, {**given, "target": target})
         assert len(set(harm.rows) & set(wrong)) >= 20
@@ -214,6 +215,12 @@ def test_targets_that_do_not_fit(tmp_path: Path, given: dict[str, object]) -> No
         ({"label": "y", "target": "t", "hessian_rows": 9}, "--label fits a probe, which has grad"),
         ({"gradient": "g", "target": "left-out"}, "--target left-out is about a probe, and there"),
         ({"label": "y", "target": ["self", "t"]}, "--target self is a target by itself"),
+        ({"label": "y", "target": ["t", "self"]}, "--target self is a target by itself"),
+        ({"label": "y", "target": ["left-out", "left-out"]}, "--target left-out is a target by it"),
+        (
+            {"label": "y", "target": ["left-out", "t"], "aggregate": "max"},
+            "--target left-out gives each row one score",
+        ),
         ({"label": "y", "target": "self", "aggregate": "max"}, "--target self gives each row one"),
         (
             {"label": "y", "target": "t", "kernel": True, "hessian": "kfac"},

@@ -116,6 +116,7 @@ def start(
             state,
             overwrite=overwrite,
             inputs=[*run.paths, *dump.options.vectors, str(clustering.path)],
+            flag="--state",
         )
         provenance = Provenance(
             command="bandit",

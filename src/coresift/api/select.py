@@ -292,7 +292,7 @@ def _beside(
     for item in options.options():
         path = getattr(options, item.field)
         if item.kind == "output" and path is not None:
-            beside = Target(path, overwrite=overwrite, inputs=inputs)
+            beside = Target(path, overwrite=overwrite, inputs=inputs, flag=item.flag)
             if beside.path == target.path or target.path in beside.path.parents:
                 raise OutputError(f"{item.flag} {path}: the same place as -o, or inside it")
             return beside

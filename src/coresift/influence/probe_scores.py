@@ -146,12 +146,29 @@ def on_others(factors: Factors, found: ProbeCurvature) -> ProbeInfluence:
     return ProbeInfluence(factors, lambda features, codes: -alone(features, codes), 1)
 
 
-def left_out(factors: Factors, found: ProbeCurvature, trained: int) -> ProbeInfluence:
+def left_out(
+    factors: Factors,
+    found: ProbeCurvature,
+    trained: int,
+    seen: Sequence[tuple[Array, Array]] = (),
+) -> ProbeInfluence:
     """Minus the loss that a row would have, had the probe been trained without it.
 
     It is the row's loss and its self-influence over n, the number trained on, to first order (Koh
     and Liang, section 2.1, with the row itself as the test point). Where the probe has learned a
     wrong label by heart, its loss is low, and this is not.
+
+    Parameters
+    ----------
+    factors : Factors
+        The rows.
+    found : ProbeCurvature
+        The Hessian.
+    trained : int
+        n.
+    seen : sequence of (ndarray, ndarray)
+        x and p - y of other rows that the probe would have been trained on too, shape (m, width)
+        and (m, classes) each: the loss is less by g . H^-1 g_t over n for each of them.
 
     Raises
     ------
@@ -160,9 +177,16 @@ def left_out(factors: Factors, found: ProbeCurvature, trained: int) -> ProbeInfl
     """
     alone = _alone(factors, found)
     probe = factors.probe
+    total = np.zeros_like(probe.weights)
+    for features, residuals in seen:
+        total += residuals.T @ features
+    step = found.solve(total[None])[0]
 
     def of(features: Array, codes: Codes) -> Array:
-        return -(probe.losses(features, codes)[:, None] + alone(features, codes) / trained)
+        moved = (probe.residuals(features, codes) * in_tiles(features, step)).sum(axis=1)
+        change = (alone(features, codes) - moved[:, None]) / trained
+        lost: Array = -(probe.losses(features, codes)[:, None] + change)
+        return lost
 
     return ProbeInfluence(factors, of, 1)
 

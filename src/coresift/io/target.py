@@ -36,6 +36,8 @@ class Target:
         ``X.parquet`` for one file, anything else for a directory.
     suffixes : tuple of str
         Of names that stand for one file.
+    flag : str
+        The option that named it, for messages.
     overwrite : bool
         Whether an existing result may be replaced.
     inputs : sequence of str
@@ -65,6 +67,7 @@ class Target:
         overwrite: bool = False,
         inputs: Sequence[str] = (),
         suffixes: tuple[str, ...] = (".parquet",),
+        flag: str = "-o",
     ) -> None:
         text = os.fspath(path)
         if "://" in text:
@@ -76,6 +79,7 @@ class Target:
         self.path = Path(text).absolute()
         self.is_file = self.path.suffix in suffixes
         self._overwrite = overwrite
+        self._flag = flag
         self._refuse_inputs(inputs)
         self._refuse_existing()
         self._refuse_parent()
@@ -98,7 +102,7 @@ class Target:
             else:
                 continue
             raise OutputError(
-                f"{self.name}: the output {place}", hint="choose another place with -o"
+                f"{self.name}: the output {place}", hint=f"choose another place with {self._flag}"
             )
 
     def _refuse_existing(self) -> None:
@@ -106,14 +110,15 @@ class Target:
             return
         if not self._overwrite:
             raise OutputError(
-                f"{self.name}: exists already", hint="choose another -o, or give --overwrite"
+                f"{self.name}: exists already",
+                hint=f"choose another {self._flag}, or give --overwrite",
             )
         known = self.path.is_file() if self.is_file else _is_result(self.path)
         if not known:
             what = "a regular file" if self.is_file else "a result of coresift"
             raise OutputError(
                 f"{self.name}: not {what}, so --overwrite leaves it alone",
-                hint="remove it yourself, or choose another -o",
+                hint=f"remove it yourself, or choose another {self._flag}",
             )
 
     def _refuse_parent(self) -> None:

@@ -69,7 +69,11 @@ def probe_influence(
     training = train(points, labels, context.budget, context.seed, l2, label)
     cosine = params.similarity == "cosine"
     each = params.how != "mean" and len(aims) == 1
+    alone = params.target is not None and LEFT_OUT in params.target
     systems = sum(aim.rows for aim in aims) if each or cosine else len(aims)
+    if alone:
+        # and one for each row, in the end
+        systems = 0
     found = curvature(params.curved, training, params.added, context, systems=systems or None)
     factors = Factors(training.probe, points, labels.codes)
     notes = list(training.notes)
@@ -78,6 +82,7 @@ def probe_influence(
     if labels.missing:
         notes.append(f"{plural(labels.missing, 'row')} without a {label!r} left out")
     influence: Influence
+    seen: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
     if aims:
         targets = [read_examples(aim, label, training, labels, context) for aim in aims]
         missed = sum(target.left_out for target in targets)
@@ -86,11 +91,12 @@ def probe_influence(
         empty = [aim for aim, target in zip(aims, targets, strict=True) if not len(target.codes)]
         if empty:
             raise InputError(f"{empty[0].source}: no row has a {label!r}")
-        tasks = [(t.features, training.probe.residuals(t.features, t.codes)) for t in targets]
-        matrices = solved(tasks, found, context, each=each, cosine=cosine)
+        seen = [(t.features, training.probe.residuals(t.features, t.codes)) for t in targets]
+    if alone:
+        influence = left_out(factors, found, len(training.rows), seen)
+    elif seen:
+        matrices = solved(seen, found, context, each=each, cosine=cosine)
         influence = on_targets(factors, matrices, cosine=cosine)
-    elif params.target == (LEFT_OUT,):
-        influence = left_out(factors, found, len(training.rows))
     else:
         influence = on_others(factors, found)
     notes.extend(found.notes)

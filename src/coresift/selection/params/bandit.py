@@ -40,7 +40,7 @@ class RuleParams(Params):
         "How far rows of clusters that are chosen from less than others are preferred, in "
         "standard deviations of the score within clusters: 0 takes the best of the rows scored.",
         kind="number",
-        default=0.5,
+        default=0.4,
         minimum=0.0,
     )
 

@@ -23,7 +23,8 @@ class GradientParams(ProbeParams):
         "each is a task, which counts by the mean of its rows. With --label, two words need no "
         "other dump, and --sign harm then finds rows that are likely mislabelled: self is all "
         "other rows, and the score minus the row's self-influence; left-out is the row itself, "
-        "and the score minus its loss had the probe not seen it.",
+        "and the score minus its loss had the probe not seen it, and had it seen the rows of "
+        "each --target PATH instead.",
         kind="paths",
         metavar="PATH|self|left-out",
         words=(SELF, LEFT_OUT),
@@ -120,7 +121,8 @@ class GradientParams(ProbeParams):
     @property
     def how(self) -> str:
         """How targets are taken together."""
-        return self.aggregate or ("max" if len(self.target or ()) > 1 else "mean")
+        given = self.target or ()
+        return self.aggregate or ("max" if len(given) > 1 and LEFT_OUT not in given else "mean")
 
     def check(self) -> None:
         """Refuse a missing half, and options that do not go together."""
@@ -145,6 +147,13 @@ class GradientParams(ProbeParams):
                 "--layer-inputs and --layer-outputs go together", hint="give both or neither"
             )
         self._check_source(factors=factors)
+        twice = [name for name in self.gradient or () if (self.gradient or ()).count(name) > 1]
+        if twice:
+            raise ParameterError(
+                f"--gradient {twice[0]} is given twice",
+                hint="each is a checkpoint with gradients of its own; to weigh one more, give a "
+                "larger --learning-rate",
+            )
         self._check_rates()
         if (self.layer is not None or factors) and self.curved != "kfac":
             raise ParameterError(
@@ -193,7 +202,7 @@ class GradientParams(ProbeParams):
             raise ParameterError(
                 f"--target {word} is about a probe, and there is none", hint="add --label COLUMN"
             )
-        if len(target) > 1:
+        if len(target) > 1 and (word == SELF or target.count(word) > 1):
             raise ParameterError(
                 f"--target {word} is a target by itself", hint="leave the other --target out"
             )
