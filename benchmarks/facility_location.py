@@ -72,13 +72,6 @@ def pools(dump: Path, n: int, runs: dict[str, list[str]]) -> list[list[str]]:
     return rows
 
 
-def beyond() -> list[list[str]]:
-    """What is lost by the default pools, of as few dimensions as let all rows be chosen from."""
-    whole = ["--pool-size", "200000", "--neighbors", "all"]
-    dump = data.mixture(200_000, 96, "mixture-200000-96")
-    return pools(dump, 1000, {"one pool, all similarities": whole, "the default pools": []})
-
-
 def select(dump: Path, n: int, target: Path, more: list[str]) -> list[str]:
     """Command line of a run."""
     line = ("select", "facility-location", dump, "--metric", "cosine", "-n", n, "--ids-only")
@@ -144,7 +137,6 @@ def main() -> None:
             },
         )
         shutil.rmtree(cluster.parent)
-        composed += beyond()
     head = ["data", "n", "", "s", "of ours, lazy", "peak GB", "value"]
     table("Facility location", head, rows, keep=not asked.quick)
     head = ["data", "n", "", "s", "peak GB", "value", "lost"]
