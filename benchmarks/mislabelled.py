@@ -2,8 +2,8 @@
 
 A tenth of the labels is wrong. Rows are ranked by their loss, by the loss they would have had the
 probe not seen them, and had it seen 1,000 clean test images too, by the harm they do to these, and
-by their self-influence; the figure is the average precision of finding the wrong
-ones. Then the linear datamodeling score of each Hessian, on digits.
+by their self-influence; the figure is the average precision of finding the wrong ones. Then the
+linear datamodeling score of each Hessian, on digits.
 """
 
 from __future__ import annotations

@@ -108,24 +108,34 @@ def on_targets(factors: Factors, matrices: Array, *, cosine: bool = False) -> Pr
     cosine : bool
         Scale the gradients of rows to norm 1.
     """
-    count, classes, width = matrices.shape
-    flat = np.ascontiguousarray(matrices).reshape(-1, width)
-
     probe = factors.probe
+    products = _products(matrices)
 
     def of(features: Array, codes: Codes) -> Array:
         residuals = probe.residuals(features, codes)
-        found = np.empty((len(features), count))
-        for start in range(0, len(features), TILE):
-            some = slice(start, start + TILE)
-            scores = in_tiles(features[some], flat).reshape(-1, count, classes)
-            found[some] = (scores * residuals[some, None, :]).sum(axis=2)
+        found = products(features, residuals)
         if cosine:
             squared = np.square(features).sum(axis=1) * np.square(residuals).sum(axis=1)
             found *= inverse(np.sqrt(squared))[:, None]
         return found
 
-    return ProbeInfluence(factors, of, count)
+    return ProbeInfluence(factors, of, len(matrices))
+
+
+def _products(matrices: Array) -> Callable[[Array, Array], Array]:
+    """(p - y) . W x of rows for each W, shape (m, targets), by their x and p - y."""
+    count, classes, width = matrices.shape
+    flat = np.ascontiguousarray(matrices).reshape(-1, width)
+
+    def of(features: Array, residuals: Array) -> Array:
+        found = np.empty((len(features), count))
+        for start in range(0, len(features), TILE):
+            some = slice(start, start + TILE)
+            scores = in_tiles(features[some], flat).reshape(-1, count, classes)
+            found[some] = (scores * residuals[some, None, :]).sum(axis=2)
+        return found
+
+    return of
 
 
 def on_others(factors: Factors, found: ProbeCurvature) -> ProbeInfluence:
@@ -177,16 +187,16 @@ def left_out(
     """
     alone = _alone(factors, found)
     probe = factors.probe
-    total = np.zeros_like(probe.weights)
-    for features, residuals in seen:
-        total += residuals.T @ features
-    step = found.solve(total[None])[0]
+    helped = None
+    if seen:
+        total = np.sum([residuals.T @ features for features, residuals in seen], axis=0)
+        helped = _products(found.solve(total[None]))
 
     def of(features: Array, codes: Codes) -> Array:
-        moved = (probe.residuals(features, codes) * in_tiles(features, step)).sum(axis=1)
-        change = (alone(features, codes) - moved[:, None]) / trained
-        lost: Array = -(probe.losses(features, codes)[:, None] + change)
-        return lost
+        change = alone(features, codes)
+        if helped is not None:
+            change -= helped(features, probe.residuals(features, codes))
+        return -(probe.losses(features, codes)[:, None] + change / trained)
 
     return ProbeInfluence(factors, of, 1)
 

@@ -69,12 +69,10 @@ def probe_influence(
     training = train(points, labels, context.budget, context.seed, l2, label)
     cosine = params.similarity == "cosine"
     each = params.how != "mean" and len(aims) == 1
-    alone = params.target is not None and LEFT_OUT in params.target
     systems = sum(aim.rows for aim in aims) if each or cosine else len(aims)
-    if alone:
-        # and one for each row, in the end
-        systems = 0
-    found = curvature(params.curved, training, params.added, context, systems=systems or None)
+    # one for each row, where a row counts for itself
+    few = None if params.left_out else systems or None
+    found = curvature(params.curved, training, params.added, context, systems=few)
     factors = Factors(training.probe, points, labels.codes)
     notes = list(training.notes)
     if points.dropped:
@@ -92,7 +90,7 @@ def probe_influence(
         if empty:
             raise InputError(f"{empty[0].source}: no row has a {label!r}")
         seen = [(t.features, training.probe.residuals(t.features, t.codes)) for t in targets]
-    if alone:
+    if params.left_out:
         influence = left_out(factors, found, len(training.rows), seen)
     elif seen:
         matrices = solved(seen, found, context, each=each, cosine=cosine)

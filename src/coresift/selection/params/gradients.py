@@ -121,8 +121,13 @@ class GradientParams(ProbeParams):
     @property
     def how(self) -> str:
         """How targets are taken together."""
-        given = self.target or ()
-        return self.aggregate or ("max" if len(given) > 1 and LEFT_OUT not in given else "mean")
+        several = len(self.target or ()) > 1 and not self.left_out
+        return self.aggregate or ("max" if several else "mean")
+
+    @property
+    def left_out(self) -> bool:
+        """Whether the target is the row itself, others beside it or not."""
+        return LEFT_OUT in (self.target or ())
 
     def check(self) -> None:
         """Refuse a missing half, and options that do not go together."""
@@ -147,10 +152,11 @@ class GradientParams(ProbeParams):
                 "--layer-inputs and --layer-outputs go together", hint="give both or neither"
             )
         self._check_source(factors=factors)
-        twice = [name for name in self.gradient or () if (self.gradient or ()).count(name) > 1]
-        if twice:
+        gradients = self.gradient or ()
+        twice = next((name for name in gradients if gradients.count(name) > 1), None)
+        if twice is not None:
             raise ParameterError(
-                f"--gradient {twice[0]} is given twice",
+                f"--gradient {twice} is given twice",
                 hint="each is a checkpoint with gradients of its own; to weigh one more, give a "
                 "larger --learning-rate",
             )

@@ -74,25 +74,21 @@ class Greedy:
         """Of some free rows, ascending, the one that adds most; of equals the first."""
         bound = self._bound(some)
         stale = ~self._fresh[some]
-        top, most, asked, batch = -1, -np.inf, 0, self._batch
-        for high in _falling(bound):
-            start = 0
-            while start < len(high):
-                first = high[start]
-                if top >= 0 and (bound[first] < most or (bound[first] == most and first > top)):
-                    self._batch = max(_LEAST, min(_MOST, asked // 2))
-                    return int(some[top])
-                part = np.sort(high[start : start + batch])
-                old = part[stale[part]]
-                if len(old):
-                    self.measure(some[old])
-                    bound[old] = self._bound(some[old])
-                    asked += len(old)
-                best = int(part[bound[part].argmax()])
-                if bound[best] > most or (bound[best] == most and best < top):
-                    top, most = best, float(bound[best])
-                start += batch
-                batch = min(_MOST, 2 * batch)
+        top, most, asked = -1, -np.inf, 0
+        for high in _falling(bound, self._batch):
+            first = high[0]
+            if top >= 0 and (bound[first] < most or (bound[first] == most and first > top)):
+                break
+            part = np.sort(high)
+            old = part[stale[part]]
+            if len(old):
+                self.measure(some[old])
+                bound[old] = self._bound(some[old])
+                asked += len(old)
+            best = int(part[bound[part].argmax()])
+            if bound[best] > most or (bound[best] == most and best < top):
+                top, most = best, float(bound[best])
+        self._batch = max(_LEAST, min(_MOST, asked // 2))
         return int(some[top])
 
     def _bound(self, some: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -197,8 +193,8 @@ def threshold(coverage: Coverage, n: int, epsilon: float) -> Picks:
     return _repeat(state, n, places, gains)
 
 
-def _falling(values: NDArray[np.float64]) -> Iterator[NDArray[np.int64]]:
-    """Positions by falling value, of equals the first, some at a time.
+def _falling(values: NDArray[np.float64], batch: int) -> Iterator[NDArray[np.int64]]:
+    """Positions by falling value, of equals the first, ``batch`` at a time and then more.
 
     Values of positions that were given may change.
     """
@@ -208,7 +204,12 @@ def _falling(values: NDArray[np.float64]) -> Iterator[NDArray[np.int64]]:
         high = np.ones(len(left), np.bool_)
         if count < len(left):
             high = mine >= np.partition(mine, len(left) - count)[len(left) - count]
-        yield left[high][np.argsort(-mine[high], kind="stable")]
+        highest = left[high][np.argsort(-mine[high], kind="stable")]
+        start = 0
+        while start < len(highest):
+            yield highest[start : start + batch]
+            start += batch
+            batch = min(_MOST, 2 * batch)
         left, count = left[~high], 4 * count
 
 

@@ -127,17 +127,16 @@ class Similarity:
         shape = len(left), len(right)
         found = workspace.take("products", shape, np.float64)
         np.matmul(left.vectors, right.vectors.T, out=found)
-        units = workspace.take("similarities", shape)
-        if self.kind == "cosine":
-            np.multiply(found, UNITS, out=units, casting="same_kind")
-            # rounding can take the norm of a row above 1
-            np.clip(units, 0.0, UNITS, out=units)
-        else:
+        if self.kind == "gaussian":
             found *= -2.0
             found += left.squares[:, None]
             found += right.squares
             found *= -0.5 * (self.bound / self.bandwidth) ** 2
             np.exp(found, out=found)
-            np.multiply(found, UNITS, out=units, casting="same_kind")
+        units = workspace.take("similarities", shape)
+        np.multiply(found, UNITS, out=units, casting="same_kind")
+        if self.kind == "cosine":
+            # rounding can take the norm of a row above 1
+            np.clip(units, 0.0, UNITS, out=units)
         np.rint(units, out=units)
         return units
