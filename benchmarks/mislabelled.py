@@ -1,9 +1,9 @@
 """Mislabelled rows of Fashion-MNIST: influence beside the loss of the same probe.
 
-A tenth of the labels is wrong. Rows are ranked by their loss, by the loss they would have had the
-probe not seen them, and had it seen 1,000 clean test images too, by the harm they do to these, and
-by their self-influence; the figure is the average precision of finding the wrong ones. Then the
-linear datamodeling score of each Hessian, on digits.
+A tenth of the labels is wrong. Rows are ranked by their loss, by what it would be had the probe
+seen 1,000 clean test images too, had it not seen the row, and both, by the harm they do to the
+images, and by their self-influence; the figure is the average precision of finding the wrong ones.
+Then the linear datamodeling score of each Hessian, on digits.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from coresift.evaluation.base import Resources
 from coresift.influence.examples import open_examples, read_examples
 from coresift.influence.probe import Training, train
 from coresift.influence.probe_curvature import KINDS, curvature
-from coresift.influence.probe_scores import Factors, left_out, on_others, on_targets, solved
+from coresift.influence.probe_scores import Factors, on_others, on_targets, own_loss, solved
 from coresift.io.dump import InputOptions, open_dump
 from coresift.io.labels import read_labels
 from coresift.io.store import Scratch
@@ -99,7 +99,7 @@ def one(dump: Path, wrong: NDArray[np.bool_], target: Path, l2: float) -> list[s
         residuals = training.probe.residuals(examples.features, examples.codes)
         factors = Factors(training.probe, points, labels.codes)
         losses = training.probe.losses(training.features, training.codes)
-        found = [f"{average_precision_score(wrong, losses):.3f}"]
+        found = [f"{average_precision_score(wrong, losses):.4f}"]
         for kind in KINDS:
             made = curvature(kind, training, None, lent, systems=1)
             matrices = solved([(examples.features, residuals)], made, lent)
@@ -112,9 +112,13 @@ def one(dump: Path, wrong: NDArray[np.bool_], target: Path, l2: float) -> list[s
             alone = -on_others(factors, made).read(0, len(wrong))[:, 0]
             found.append(f"{average_precision_score(wrong, alone):.3f}")
         made = curvature("kfac", training, None, lent)
-        for place, seen in ((1, ()), (2, [(examples.features, residuals)])):
-            without = left_out(factors, made, len(training.rows), seen).read(0, len(wrong))
-            found.insert(place, f"{average_precision_score(wrong, -without[:, 0]):.3f}")
+        target_seen = [(examples.features, residuals)]
+        trained = len(training.rows)
+        for place, (seen, without) in enumerate(
+            ((target_seen, False), ((), True), (target_seen, True)), start=1
+        ):
+            scores = own_loss(factors, made, trained, seen, without=without).read(0, len(wrong))
+            found.insert(place, f"{average_precision_score(wrong, -scores[:, 0]):.4f}")
     engine.close()
     _tell(training)
     return found
@@ -158,7 +162,8 @@ def main() -> None:
             dump, wrong = write(work, how, count)
             rows.append([how, f"{count:,}", f"{l2:g}", *one(dump, wrong, target, l2)])
             print(rows[-1], flush=True)
-    head = ["labels flipped", "rows", "l2", "loss", "left out, kfac", "and target seen, kfac"]
+    head = ["labels flipped", "rows", "l2", "loss"]
+    head += [f"{how}, kfac" for how in ("target seen", "left out", "left out and target seen")]
     head += [f"harm, {kind}" for kind in KINDS]
     head += [f"self, {kind}" for kind in KINDS if kind not in _TOO_DEAR]
     table("Mislabelled rows", head, rows, keep=not asked.quick)

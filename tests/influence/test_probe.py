@@ -13,7 +13,7 @@ from coresift.influence import probe as probe_module
 from coresift.influence import probe_curvature as module
 from coresift.influence.probe import fit, train, unwarned
 from coresift.influence.probe_curvature import KINDS, curvature
-from coresift.influence.probe_scores import left_out, on_others, on_targets, solved
+from coresift.influence.probe_scores import on_others, on_targets, own_loss, solved
 from tests.clustering.rows import Rows
 from tests.data import digits, gaussians
 from tests.evaluation.cases import resources
@@ -173,7 +173,7 @@ def test_the_loss_of_a_row_that_is_left_out() -> None:
     with probed(600, threads=2) as case, unwarned():
         training = case.training
         found = curvature("exact", training, None, case.lent)
-        scores = left_out(case.factors, found, 600).read(0, 600)[:, 0]
+        scores = own_loss(case.factors, found, 600, without=True).read(0, 600)[:, 0]
         losses = training.probe.losses(training.features, training.codes)
         rows = np.argsort(-losses)[:25]
         actual = [
@@ -196,8 +196,10 @@ def test_the_loss_of_a_row_had_others_been_seen() -> None:
         tasks = [
             (target.features[some], case.target_residuals[some]) for some in (slice(3), slice(3, 5))
         ]
-        before = left_out(case.factors, found, 600).read(0, 600)[:, 0]
-        predicted = before - left_out(case.factors, found, 600, tasks).read(0, 600)[:, 0]
+        before = own_loss(case.factors, found, 600).read(0, 600)[:, 0]
+        losses = training.probe.losses(training.features, training.codes)
+        np.testing.assert_allclose(-before, losses, rtol=1e-12)
+        predicted = before - own_loss(case.factors, found, 600, tasks).read(0, 600)[:, 0]
         features = np.concatenate([training.features, target.features[:5]])
         codes = np.concatenate([training.codes, target.codes[:5]])
         weight = np.full(605, 1.0 / 600)

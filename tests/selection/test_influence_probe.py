@@ -93,6 +93,8 @@ def test_the_same_from_any_files_and_threads(
         {"target": "self"},
         {"target": "left-out"},
         {"target": ["left-out", given["target"]]},
+        {"target": "loss"},
+        {"target": ["loss", given["target"]]},
     ):
         params = {**given, **chosen, **more}
         one = choose("influence", pool(tmp_path), 40, params, threads=1)
@@ -106,7 +108,9 @@ def test_harm_and_self_find_wrong_labels(tmp_path: Path, given: dict[str, object
     names = names[:POOL].copy()
     names[wrong] = NAMES[(np.argmax(names[wrong, None] == NAMES, axis=1) + 1) % 5]
     source = pool(tmp_path, kind=names)
-    for target in (given["target"], "self", "left-out", ["left-out", given["target"]]):
+    words = ("self", "loss", "left-out")
+    beside = [[word, given["target"]] for word in words[1:]]
+    for target in (given["target"], *words, *beside):
         harm = choose("influence", source, 25, {**given, "target": target, "sign": "harm"})
         help_ = choose("influence", source, 25, {**given, "target": target})
         assert len(set(harm.rows) & set(wrong)) >= 20
@@ -216,7 +220,9 @@ def test_targets_that_do_not_fit(tmp_path: Path, given: dict[str, object]) -> No
         ({"gradient": "g", "target": "left-out"}, "--target left-out is about a probe, and there"),
         ({"label": "y", "target": ["self", "t"]}, "--target self is a target by itself"),
         ({"label": "y", "target": ["t", "self"]}, "--target self is a target by itself"),
-        ({"label": "y", "target": ["left-out", "left-out"]}, "--target left-out is a target by it"),
+        ({"label": "y", "target": ["loss", "left-out"]}, "--target loss is a target by itself"),
+        ({"label": "y", "target": ["t", "u", "t"]}, "--target t is given twice"),
+        ({"label": "y", "target": ["left-out", "left-out"]}, "--target left-out is given twice"),
         (
             {"label": "y", "target": ["left-out", "t"], "aggregate": "max"},
             "--target left-out gives each row one score",

@@ -156,17 +156,20 @@ def on_others(factors: Factors, found: ProbeCurvature) -> ProbeInfluence:
     return ProbeInfluence(factors, lambda features, codes: -alone(features, codes), 1)
 
 
-def left_out(
+def own_loss(
     factors: Factors,
     found: ProbeCurvature,
     trained: int,
     seen: Sequence[tuple[Array, Array]] = (),
+    *,
+    without: bool = False,
 ) -> ProbeInfluence:
-    """Minus the loss that a row would have, had the probe been trained without it.
+    """Minus the loss that a row has, or would have, had the probe been trained on other rows.
 
-    It is the row's loss and its self-influence over n, the number trained on, to first order (Koh
-    and Liang, section 2.1, with the row itself as the test point). Where the probe has learned a
-    wrong label by heart, its loss is low, and this is not.
+    To first order, of n rows trained on, the loss is more by g . H^-1 g over n without the row
+    itself, and less by g . H^-1 g_t over n with each other row seen (Koh and Liang, section 2.1,
+    with the row itself as the test point). Where the probe has learned a wrong label by heart, its
+    loss is low, and without the row it is not.
 
     Parameters
     ----------
@@ -178,14 +181,16 @@ def left_out(
         n.
     seen : sequence of (ndarray, ndarray)
         x and p - y of other rows that the probe would have been trained on too, shape (m, width)
-        and (m, classes) each: the loss is less by g . H^-1 g_t over n for each of them.
+        and (m, classes) each.
+    without : bool
+        Whether the probe would not have been trained on the row.
 
     Raises
     ------
     ParameterError
         When each row would need a system solved.
     """
-    alone = _alone(factors, found)
+    alone = _alone(factors, found) if without else None
     probe = factors.probe
     helped = None
     if seen:
@@ -193,10 +198,12 @@ def left_out(
         helped = _products(found.solve(total[None]))
 
     def of(features: Array, codes: Codes) -> Array:
-        change = alone(features, codes)
+        losses = probe.losses(features, codes)[:, None]
+        if alone is not None:
+            losses += alone(features, codes) / trained
         if helped is not None:
-            change -= helped(features, probe.residuals(features, codes))
-        return -(probe.losses(features, codes)[:, None] + change / trained)
+            losses -= helped(features, probe.residuals(features, codes)) / trained
+        return -losses
 
     return ProbeInfluence(factors, of, 1)
 

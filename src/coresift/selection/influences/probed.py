@@ -12,10 +12,10 @@ from coresift.influence.base import Influence
 from coresift.influence.examples import open_examples, read_examples, require_labels
 from coresift.influence.probe import L2, MOST_CLASSES, train, training_bytes
 from coresift.influence.probe_curvature import curvature
-from coresift.influence.probe_scores import Factors, left_out, on_others, on_targets, solved
+from coresift.influence.probe_scores import Factors, on_others, on_targets, own_loss, solved
 from coresift.io.labels import check_label, read_labels
 from coresift.selection.base import Context, Data
-from coresift.selection.params.gradients import LEFT_OUT, SELF, GradientParams
+from coresift.selection.params.gradients import WORDS, GradientParams
 from coresift.selection.reading.joins import plural
 
 Kept = Callable[[], NDArray[np.bool_]]
@@ -56,7 +56,7 @@ def probe_influence(
     """
     dump = data.dump
     check_label(dump, label)
-    paths = [path for path in params.target or () if path not in (SELF, LEFT_OUT)]
+    paths = [path for path in params.target or () if path not in WORDS]
     aims = [open_examples(path, dump, label) for path in paths]
     reserve = training_bytes(data.rows, data.dim, MOST_CLASSES, context.budget)
     points = data.points(context, reserve)
@@ -70,8 +70,7 @@ def probe_influence(
     cosine = params.similarity == "cosine"
     each = params.how != "mean" and len(aims) == 1
     systems = sum(aim.rows for aim in aims) if each or cosine else len(aims)
-    # one for each row, where a row counts for itself
-    few = None if params.left_out else systems or None
+    few = None if params.by_itself else systems
     found = curvature(params.curved, training, params.added, context, systems=few)
     factors = Factors(training.probe, points, labels.codes)
     notes = list(training.notes)
@@ -90,8 +89,9 @@ def probe_influence(
         if empty:
             raise InputError(f"{empty[0].source}: no row has a {label!r}")
         seen = [(t.features, training.probe.residuals(t.features, t.codes)) for t in targets]
-    if params.left_out:
-        influence = left_out(factors, found, len(training.rows), seen)
+    if params.own_loss:
+        trained = len(training.rows)
+        influence = own_loss(factors, found, trained, seen, without=params.by_itself)
     elif seen:
         matrices = solved(seen, found, context, each=each, cosine=cosine)
         influence = on_targets(factors, matrices, cosine=cosine)

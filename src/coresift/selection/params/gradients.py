@@ -10,7 +10,10 @@ from coresift.selection.option import option
 from coresift.selection.params.probe import ProbeParams
 
 SELF = "self"
+LOSS = "loss"
 LEFT_OUT = "left-out"
+# targets that are no dump
+WORDS = (SELF, LOSS, LEFT_OUT)
 
 
 @dataclass(frozen=True)
@@ -20,14 +23,15 @@ class GradientParams(ProbeParams):
     target: tuple[str, ...] | None = option(
         "Rows whose loss is to go down: a dump with the same column of gradients, of a "
         "validation set for example, or a STORE like that of --gradient. Given several times, "
-        "each is a task, which counts by the mean of its rows. With --label, two words need no "
+        "each is a task, which counts by the mean of its rows. With --label, three words need no "
         "other dump, and --sign harm then finds rows that are likely mislabelled: self is all "
-        "other rows, and the score minus the row's self-influence; left-out is the row itself, "
-        "and the score minus its loss had the probe not seen it, and had it seen the rows of "
-        "each --target PATH instead.",
+        "other rows, and the score minus the row's self-influence; loss is the row itself, and "
+        "the score minus its loss; left-out the same, had the probe not seen the row. Beside "
+        "loss or left-out, the loss is that had the probe seen the rows of each --target PATH "
+        "too.",
         kind="paths",
-        metavar="PATH|self|left-out",
-        words=(SELF, LEFT_OUT),
+        metavar="PATH|self|loss|left-out",
+        words=WORDS,
     )
     gradient: tuple[str, ...] | None = option(
         "The vector column, here and in --target, that holds the gradient (or a projection of "
@@ -121,13 +125,18 @@ class GradientParams(ProbeParams):
     @property
     def how(self) -> str:
         """How targets are taken together."""
-        several = len(self.target or ()) > 1 and not self.left_out
+        several = len(self.target or ()) > 1 and not self.own_loss
         return self.aggregate or ("max" if several else "mean")
 
     @property
-    def left_out(self) -> bool:
+    def own_loss(self) -> bool:
         """Whether the target is the row itself, others beside it or not."""
-        return LEFT_OUT in (self.target or ())
+        return any(word in (self.target or ()) for word in (LOSS, LEFT_OUT))
+
+    @property
+    def by_itself(self) -> bool:
+        """Whether the influence of each row on itself is asked for."""
+        return any(word in (self.target or ()) for word in (SELF, LEFT_OUT))
 
     def check(self) -> None:
         """Refuse a missing half, and options that do not go together."""
@@ -199,7 +208,12 @@ class GradientParams(ProbeParams):
             raise ParameterError(
                 "influence needs a target", hint="give --target PATH, a dump with gradients"
             )
-        for word in (SELF, LEFT_OUT):
+        twice = next((path for path in self.target if self.target.count(path) > 1), None)
+        if twice is not None:
+            raise ParameterError(
+                f"--target {twice} is given twice", hint="each is a task: give it once"
+            )
+        for word in WORDS:
             if word in self.target:
                 self._check_word(word, self.target)
 
@@ -208,7 +222,8 @@ class GradientParams(ProbeParams):
             raise ParameterError(
                 f"--target {word} is about a probe, and there is none", hint="add --label COLUMN"
             )
-        if len(target) > 1 and (word == SELF or target.count(word) > 1):
+        other = next((path for path in target if path in WORDS and path != word), None)
+        if other is not None or (word == SELF and len(target) > 1):
             raise ParameterError(
                 f"--target {word} is a target by itself", hint="leave the other --target out"
             )
