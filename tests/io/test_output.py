@@ -54,6 +54,18 @@ def test_parts_are_cut_at_fixed_rows(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert find_provenance(parts[0]) == PROVENANCE
 
 
+def test_ascending_ids_take_little_room(tmp_path: Path) -> None:
+    batch = pa.record_batch({"row": np.sort(np.random.default_rng(0).choice(10**9, 50_000, False))})
+    sizes = []
+    for name in (None, "row"):
+        path = tmp_path / f"{name}.parquet"
+        with PartWriter(path, batch.schema, PROVENANCE, ascending=name) as writer:
+            writer.write(batch)
+        assert pq.read_table(path)["row"].equals(pa.chunked_array([batch["row"]]))
+        sizes.append(path.stat().st_size)
+    assert sizes[1] < 0.4 * sizes[0]
+
+
 @given(cuts=st.lists(st.integers(0, 3000), max_size=8))
 @settings(max_examples=20, deadline=None)
 def test_long_texts_and_lists_end_a_row_group_early(

@@ -32,7 +32,7 @@ def write_assignments(folder: Path, parts: Iterator[Assignments], provenance: Pr
     """Write ``assignments/part-*.parquet`` as the rows come."""
     target = folder / _FOLDER
     target.mkdir()
-    with PartWriter(target, ASSIGNMENTS, provenance) as writer:
+    with _writer(target, provenance) as writer:
         for part in parts:
             writer.write(_batch(part))
 
@@ -66,7 +66,7 @@ def write_where_they_are(
     def task(item: tuple[int, list[tuple[int, int]]]) -> int:
         index, pieces = item
         written = 0
-        with PartWriter(target / part_name(index), ASSIGNMENTS, provenance) as writer:
+        with _writer(target / part_name(index), provenance) as writer:
             for start, count in pieces:
                 writer.write(_batch(unpacked(store.read(start, start + count))))
                 written += count
@@ -76,6 +76,10 @@ def write_where_they_are(
         for written in engine.map(task, list(enumerate(_pieces(spans, ends)))):
             stage.advance(written)
     return True
+
+
+def _writer(path: Path, provenance: Provenance) -> PartWriter:
+    return PartWriter(path, ASSIGNMENTS, provenance, ascending="row")
 
 
 def _batch(part: Assignments) -> pa.RecordBatch:

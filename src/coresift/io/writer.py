@@ -127,10 +127,20 @@ class PartWriter:
         Columns.
     provenance : Provenance
         Kept in the metadata of each file under the key ``coresift``.
+    ascending : str, optional
+        A column of ascending integers, which is written as differences.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema, provenance: Provenance) -> None:
+    def __init__(
+        self,
+        path: Path,
+        schema: pa.Schema,
+        provenance: Provenance,
+        *,
+        ascending: str | None = None,
+    ) -> None:
         self._path = path
+        self._ascending = ascending
         self._parts = path.is_dir()
         metadata = {**(schema.metadata or {}), KEY: provenance.to_json().encode()}
         self.schema = schema.with_metadata(metadata)
@@ -182,13 +192,18 @@ class PartWriter:
         path = self._path / part_name(self._files) if self._parts else self._path
         self._files += 1
         self._written = self._written_bytes = 0
-        # a dictionary of floats only costs time
-        coded = [field.name for field in self.schema if not _holds_floats(field.type)]
+        # a dictionary of floats, or of numbers that are all different, only costs time
+        coded = [
+            field.name
+            for field in self.schema
+            if not _holds_floats(field.type) and field.name != self._ascending
+        ]
         self._writer = pq.ParquetWriter(
             path,
             self.schema,
             compression="snappy",
             use_dictionary=coded or False,
+            column_encoding={self._ascending: "DELTA_BINARY_PACKED"} if self._ascending else None,
         )
 
     def __enter__(self) -> Self:
