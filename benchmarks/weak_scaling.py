@@ -19,7 +19,7 @@ from coresift.clustering.sums import ClusterSums, moved_rows
 from coresift.core.exact import Quantum
 
 ROWS, DIM, WORKERS = 10**9, 768, 64
-# of a worker's results, as many come as passes are reported on: see docs/benchmarks.md
+# sums that come from a worker in a pass of more than a few seconds
 REPORTS = 5.0
 NETWORK = 10e9 / 8
 GPUS, GPU_FLOPS = 8, 20e12

@@ -15,6 +15,7 @@ import pytest
 
 import coresift
 from coresift.core.errors import InputError, ResourceError
+from coresift.distributed import passes
 from coresift.distributed.engine import RayEngine
 from coresift.distributed.scratch import RemoteScratch
 from coresift.io import dump as dump_module
@@ -31,6 +32,7 @@ _CLUSTER, _SELECT = 280, 56
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dump_module, "_SHARD_BYTES", 1)
+    monkeypatch.setattr(passes, "_PAUSE_S", 0.0)
 
 
 @pytest.fixture

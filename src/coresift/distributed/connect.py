@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib.util
 import logging
@@ -64,6 +65,8 @@ def connect(address: str | None) -> Any:
                     hint="start one with `ray start --head`, or give --ray-address HOST:PORT",
                 ) from error
             _silence()
+            # Ray's own farewell, which this comes before, waits half a second for logs of workers
+            atexit.register(ray.shutdown)
     return ray
 
 

@@ -303,10 +303,11 @@ class RayEngine:
         items: Sequence[tuple[int, Any]],
         merge: Callable[[Any, Any], Any] | None,
         every: int,
+        pause: float,
     ) -> Any:
         """Let a worker run a task on some items; the stream of its outcomes."""
         run = self._actors[worker].run.options(num_returns="streaming")
-        return run.remote(step.packed, items, merge, every, self._retries)
+        return run.remote(step.packed, items, merge, every, pause, self._retries)
 
     def heard(self, stream: Any) -> Outcome | None:
         """The next outcome of a stream; None when the worker was lost."""

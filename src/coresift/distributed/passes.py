@@ -11,8 +11,10 @@ from coresift.core.errors import ResourceError
 from coresift.distributed.lineage import Step
 from coresift.distributed.worker import Outcome
 
-# how often a worker is heard of in a pass whose results are merged
+# how often a worker is heard of in a pass whose results are merged, and after how many seconds:
+# each report has sums as large as all centroids
 _REPORTS = 4
+_PAUSE_S = 1.0
 # how often a lost worker is replaced before it is given up
 ATTEMPTS = 5
 
@@ -27,6 +29,7 @@ class Workers(Protocol):
         items: Sequence[tuple[int, Any]],
         merge: Callable[[Any, Any], Any] | None,
         every: int,
+        pause: float,
     ) -> Any:
         """Let a worker run a task on some items; the stream of its outcomes."""
 
@@ -106,7 +109,7 @@ class Pass:
         self._stopped.discard(worker)
         numbered = [(number, self._items[number]) for number in self._left[worker]]
         self._streams[worker] = self._workers.started(
-            worker, self._step, numbered, self._merge, self._every[worker]
+            worker, self._step, numbered, self._merge, self._every[worker], _PAUSE_S
         )
 
     def _listen(self, worker: int) -> set[int]:

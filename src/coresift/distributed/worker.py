@@ -6,6 +6,7 @@ import os
 import pickle
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -163,6 +164,7 @@ class Worker:
         items: Sequence[tuple[int, Any]],
         merge: Callable[[Any, Any], Any] | None,
         every: int,
+        pause: float,
         retries: int,
     ) -> Iterator[Outcome]:
         """Outcomes of a task for some numbered items, in their order.
@@ -176,7 +178,9 @@ class Worker:
         merge : callable or None
             Merges the values of neighbours.
         every : int
-            How many items may be merged.
+            How many items are merged at least.
+        pause : float
+            Seconds for which merging goes on at least.
         retries : int
             How often a failed item is tried again.
         """
@@ -186,6 +190,7 @@ class Worker:
             return self._outcome(task, item, retries)
 
         waiting: Outcome | None = None
+        reported = time.monotonic()
         for outcome in self._engine.map(guarded, items):
             if outcome.error is not None or merge is None:
                 if waiting is not None:
@@ -196,9 +201,11 @@ class Worker:
                 waiting = outcome
             else:
                 waiting = waiting.merged(outcome, merge)
-            if waiting is not None and len(waiting.items) >= every:
+            late = time.monotonic() >= reported + pause
+            if waiting is not None and len(waiting.items) >= every and late:
                 yield waiting
                 waiting = None
+                reported = time.monotonic()
             if outcome.error is not None:
                 return
         if waiting is not None:
