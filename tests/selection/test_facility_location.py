@@ -11,15 +11,18 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from coresift.api.select import select
 from coresift.core import randomness
 from coresift.core.errors import ParameterError
 from coresift.core.memory import current_rss
 from coresift.core.selection import Selection
+from coresift.engine.serial import SerialEngine
 from coresift.io.dump import InputOptions
 from coresift.selection.pools import covering, dense
 from coresift.selection.pools import maximise as maximise_module
+from coresift.selection.pools.above import Above
 from coresift.selection.registry import METHODS
 from tests.data import digits, digits_dump, gaussians, vector_table, write_dump
 from tests.selection.choosing import choose
@@ -86,6 +89,49 @@ def test_neither_blocks_nor_threads_nor_memory_show(
     assert same(first, choose("facility-location", some, 50, options=options))
     tight = current_rss() + (9 << 20)
     assert same(first, choose("facility-location", some, 50, options=options, memory=tight))
+
+
+@pytest.mark.parametrize("optimizer", ["lazy", "stochastic", "threshold"])
+@pytest.mark.parametrize("few", [1.0, 0.05])
+def test_listing_what_still_adds_does_not_show(
+    optimizer: str, few: float, some: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrow, narrowed = Above.narrow, 0
+
+    def counted(self: Above, best: NDArray[np.float32]) -> None:
+        nonlocal narrowed
+        narrowed += 1
+        narrow(self, best)
+
+    monkeypatch.setattr(Above, "narrow", counted)
+    params = {"optimizer": optimizer}
+    monkeypatch.setattr(dense, "_FEW", few)
+    listed = choose("facility-location", some, 150, params, options=COSINE)
+    assert narrowed
+    monkeypatch.setattr(dense, "_FEW", -1.0)
+    assert same(listed, choose("facility-location", some, 150, params, options=COSINE))
+
+
+@given(
+    cells=st.lists(st.integers(0, 9), min_size=12 * 12, max_size=12 * 12),
+    weights=st.lists(st.integers(0, 5), min_size=12, max_size=12),
+    picks=st.lists(st.integers(0, 11), max_size=8),
+    narrowed=st.integers(0, 8),
+)
+def test_gains_that_are_kept_up_to_date(
+    cells: list[int], weights: list[int], picks: list[int], narrowed: int
+) -> None:
+    matrix = np.array(cells, np.float32).reshape(12, 12)
+    matrix += matrix.T
+    weight, best = np.array(weights, np.float64), matrix[3].copy()
+    above = Above(matrix, best, weight, SerialEngine())
+    for index, pick in enumerate(picks):
+        above.choose(matrix[pick], best)
+        best = np.maximum(best, matrix[pick])
+        if index == narrowed:
+            above.narrow(best)
+        expected = (np.maximum(matrix - best[:, None], 0.0) * weight[:, None]).sum(axis=0)
+        assert above.gains.tolist() == expected.tolist()
 
 
 @settings(

@@ -14,8 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
-from coresift.clustering.kernels import choose_kernel
-from coresift.clustering.kmeans import FitOptions
 from coresift.core.errors import ParameterError
 from coresift.core.memory import Budget, peak_rss
 from coresift.core.progress import Progress, Silent
@@ -29,6 +27,7 @@ from coresift.io.store import Scratch
 from coresift.io.vectors import Vectors, ingest
 
 if TYPE_CHECKING:
+    from coresift.clustering.kmeans import FitOptions
     from coresift.distributed.engine import RayEngine
 
 # of the budget, for the batch of one worker: it is held encoded, decoded and widened
@@ -167,8 +166,11 @@ class Run:
         )
         self.seed = int(given.get("seed", 0))
         self.device = str(given.get("device", "auto"))
-        # without a GPU, cuda is refused even where there is nothing for it to do
-        choose_kernel("auto", self.device)
+        if self.device not in ("auto", "cpu"):
+            from coresift.clustering.kernels import choose_kernel
+
+            # without a GPU, cuda is refused even where there is nothing for it to do
+            choose_kernel("auto", self.device)
         self.progress: Progress = given.get("progress") or Silent()
         self._announce: Callable[[Provenance], None] | None = given.get("announce")
         threads = given.get("threads")
@@ -297,6 +299,8 @@ class Run:
 
     def fit_options(self) -> FitOptions:
         """What training is lent."""
+        from coresift.clustering.kmeans import FitOptions
+
         return FitOptions(
             spherical=self.options.metric == "cosine",
             device=self.device,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import Any
 
@@ -20,7 +21,7 @@ class Workspace(threading.local):
 
     def take(self, name: str, shape: tuple[int, ...], dtype: type = np.float32) -> NDArray[Any]:
         """Return an array of the shape with any content, valid until the name is taken again."""
-        size = int(np.prod(shape))
+        size = math.prod(shape)
         held = self._held.get(name)
         if held is None or held.size < size or held.dtype != dtype:
             held = self._held[name] = np.empty(size, dtype)

@@ -48,7 +48,6 @@ def build(method: Method) -> click.Command:
         machines: int,
         **values: Any,
     ) -> None:
-        from coresift.api.plan import plan_select
         from coresift.api.select import select
         from coresift.cli import console
 
@@ -61,6 +60,8 @@ def build(method: Method) -> click.Command:
             common = options.common(values, *options.INPUT, *options.RUN)
             held = options.split_columns(columns)
             if plan:
+                from coresift.api.plan import plan_select
+
                 for name in ("output", "overwrite", "resume", "keep_scratch"):
                     del values[name]
                 found = plan_select(

@@ -69,6 +69,10 @@ class Coverage(ABC):
         np.maximum(self.best, column, out=self.best)
         return column
 
+    def known(self) -> NDArray[np.float64] | None:
+        """What each row would add now, in units, where that is kept up to date."""
+        return None
+
     @abstractmethod
     def column(self, place: int) -> NDArray[np.float32]:
         """Similarity of a row to all, in units."""

@@ -17,6 +17,8 @@ POOL_ROWS = 50_000
 CANDIDATES = 4
 # a matrix of similarities larger than this is made again rather than kept
 _MATRIX_BYTES = 2 << 30
+# a similarity in it, and those that are listed apart
+_PAIR_BYTES = 4.25
 # up to so many rows, all cover all
 _ALL_ROWS = 20_000
 # beyond, so many times as many rows as a chosen one stands for; all, where these are too many
@@ -56,7 +58,7 @@ def coverage_by(
         wanted = max(_LEAST_NEIGHBORS, wanted)
         said = f"of {len(rows):,} rows, each was covered by its {wanted:,} most similar ones only"
         return Sparse(similarity, rows, weight, engine, wanted), (said,)
-    kept = 4 * len(rows) ** 2 <= min(room, _MATRIX_BYTES)
+    kept = _PAIR_BYTES * len(rows) ** 2 <= min(room, _MATRIX_BYTES)
     return (Kept if kept else Remade)(similarity, rows, weight, engine), ()
 
 

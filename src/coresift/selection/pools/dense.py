@@ -9,11 +9,17 @@ from numpy.typing import NDArray
 
 from coresift.clustering.distances import workspace
 from coresift.engine.base import Engine
+from coresift.selection.pools.above import Above
 from coresift.selection.pools.coverage import SPAN, TILE, Coverage, spans
 from coresift.selection.pools.similarity import Rows, Similarity
 
-# similarities that are added up at a time
-_BLOCK = 1 << 18
+# similarities of a task, and those of it that are added up at a time
+_TASK, _BLOCK = 1 << 20, 1 << 17
+# rows whose similarities are turned at a time: as many as a cache line holds
+_STRIP = 16
+# similarities that still add are listed once they are at most this share of all; whether they are
+# is seen from so many rows, about so often while the chosen rows double
+_FEW, _SAMPLE, _LOOKS = 1.0 / 64.0, 64, 4
 
 
 class Kept(Coverage):
@@ -31,13 +37,17 @@ class Kept(Coverage):
             units = similarity.units(rows[left], rows[right])
             # no two tasks write the same ones
             self._matrix[left, right] = units
-            self._matrix[right, left] = units.T
+            turned = self._matrix[right, left]
+            for start in range(0, len(units), _STRIP):
+                turned[:, start : start + _STRIP] = units[start : start + _STRIP].T
             wide = workspace.take("wide units", units.shape, np.float64)
             np.copyto(wide, units)
             return wide @ self.weight[right], self.weight[left] @ wide
 
         # what each would add to nothing
         self._first = _by_tiles(len(rows), task, engine)
+        self._above: Above | None = None
+        self._added, self._next_look = 0, 1
 
     def column(self, place: int) -> NDArray[np.float32]:
         """Similarity of a row to all, in units."""
@@ -46,11 +56,21 @@ class Kept(Coverage):
 
     def gains(self, some: NDArray[np.int64]) -> NDArray[np.float64]:
         """What each of some rows would add now, in units."""
+        if self._above is not None:
+            return self._above.gains[some]
+        covered = float(self.best @ self.weight)
+        block = max(1, _BLOCK // len(self))
 
         def task(part: NDArray[np.int64]) -> NDArray[np.float64]:
-            return _gains(self._matrix[part], self.best, self.weight)
+            found = np.empty(len(part))
+            for start in range(0, len(part), block):
+                places = part[start : start + block]
+                units = workspace.take("rows of units", (len(places), len(self)))
+                np.take(self._matrix, places, axis=0, out=units, mode="clip")
+                found[start : start + block] = _covered(units, self.best, self.weight)
+            return found - covered
 
-        step = max(1, _BLOCK // len(self))
+        step = max(1, _TASK // len(self))
         parts = [some[start : start + step] for start in range(0, len(some), step)]
         if len(parts) <= 1:
             return task(some)
@@ -61,6 +81,31 @@ class Kept(Coverage):
         if self.best.any():
             return self.gains(np.arange(len(self)))
         return self._first.copy()
+
+    def add(self, place: int) -> NDArray[np.float32]:
+        """Choose a row, and return its similarity to all."""
+        column = self.column(place)
+        if self._above is not None:
+            self._above.choose(column, self.best)
+        np.maximum(self.best, column, out=self.best)
+        self._added += 1
+        if self._added >= self._next_look:
+            self._look()
+        return column
+
+    def known(self) -> NDArray[np.float64] | None:
+        """What each row would add now, in units, once few similarities add anything."""
+        return None if self._above is None else self._above.gains
+
+    def _look(self) -> None:
+        """List the similarities that still add, if they are few."""
+        self._next_look = 2 * self._added
+        if self._above is not None:
+            self._above.narrow(self.best)
+        elif Above.share(self._matrix, self.best, _SAMPLE) <= _FEW:
+            self._above = Above(self._matrix, self.best, self.weight, self._engine)
+        else:
+            self._next_look = self._added + max(1, self._added // _LOOKS)
 
 
 class Remade(Coverage):
@@ -90,7 +135,8 @@ class Remade(Coverage):
 
         def task(span: slice) -> NDArray[np.float64]:
             units = self._similarity.units(asked, self._rows[span])
-            return _gains(units, self.best[span], self.weight[span])
+            best, weight = self.best[span], self.weight[span]
+            return _covered(units, best, weight) - best @ weight
 
         found = np.zeros(len(some))
         for part in self._engine.map(task, spans(len(self), SPAN)):
@@ -113,14 +159,14 @@ class Remade(Coverage):
         return _by_tiles(len(self), task, self._engine)
 
 
-def _gains(
+def _covered(
     units: NDArray[np.float32], best: NDArray[np.float32], weight: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """What rows of these similarities would add; changes ``units``."""
+    """What all is covered by with each of some rows, of these similarities; changes ``units``."""
     np.maximum(units, best, out=units)
     wide = workspace.take("wide units", units.shape, np.float64)
     np.copyto(wide, units)
-    found: NDArray[np.float64] = wide @ weight - best @ weight
+    found: NDArray[np.float64] = wide @ weight
     return found
 
 

@@ -74,6 +74,8 @@ class Greedy:
         """Of some free rows, ascending, the one that adds most; of equals the first."""
         bound = self._bound(some)
         stale = ~self._fresh[some]
+        if not stale.any():
+            return int(some[bound.argmax()])
         top, most, asked = -1, -np.inf, 0
         for high in _falling(bound, self._batch):
             first = high[0]
@@ -111,7 +113,10 @@ class Greedy:
         if self._bonus is not None:
             self._bonus(place, column)
         self.free[place] = False
-        self._fresh[:] = False
+        known = self.coverage.known()
+        self._fresh[:] = known is not None
+        if known is not None:
+            self.bounds[:] = known
         return gain
 
 
