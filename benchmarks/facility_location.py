@@ -137,6 +137,11 @@ def main() -> None:
             },
         )
         shutil.rmtree(cluster.parent)
+        every = {
+            "one pool, all similarities": ["--pool-size", "200000", "--neighbors", "all"],
+            "4 pools of the dump (default)": [],
+        }
+        composed += pools(data.mixture(200_000, 96, "mixture-200000-96"), 1000, every)
     head = ["data", "n", "", "s", "of ours, lazy", "peak GB", "value"]
     table("Facility location", head, rows, keep=not asked.quick)
     head = ["data", "n", "", "s", "peak GB", "value", "lost"]

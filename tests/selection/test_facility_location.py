@@ -18,11 +18,11 @@ from coresift.core import randomness
 from coresift.core.errors import ParameterError
 from coresift.core.memory import current_rss
 from coresift.core.selection import Selection
-from coresift.engine.serial import SerialEngine
 from coresift.io.dump import InputOptions
+from coresift.selection.pools import above as above_module
 from coresift.selection.pools import covering, dense
 from coresift.selection.pools import maximise as maximise_module
-from coresift.selection.pools.above import Above
+from coresift.selection.pools.above import Above, Higher
 from coresift.selection.registry import METHODS
 from tests.data import digits, digits_dump, gaussians, vector_table, write_dump
 from tests.selection.choosing import choose
@@ -92,9 +92,9 @@ def test_neither_blocks_nor_threads_nor_memory_show(
 
 
 @pytest.mark.parametrize("optimizer", ["lazy", "stochastic", "threshold"])
-@pytest.mark.parametrize("few", [1.0, 0.05])
+@pytest.mark.parametrize(("few", "kept"), [(1.0, 2 << 30), (0.05, 2 << 30), (0.05, 0)])
 def test_listing_what_still_adds_does_not_show(
-    optimizer: str, few: float, some: Path, monkeypatch: pytest.MonkeyPatch
+    optimizer: str, few: float, kept: int, some: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     narrow, narrowed = Above.narrow, 0
 
@@ -105,6 +105,8 @@ def test_listing_what_still_adds_does_not_show(
 
     monkeypatch.setattr(Above, "narrow", counted)
     params = {"optimizer": optimizer}
+    monkeypatch.setattr(covering, "_MATRIX_BYTES", kept)
+    monkeypatch.setattr(dense, "SPAN", 99)
     monkeypatch.setattr(dense, "_FEW", few)
     listed = choose("facility-location", some, 150, params, options=COSINE)
     assert narrowed
@@ -117,19 +119,23 @@ def test_listing_what_still_adds_does_not_show(
     weights=st.lists(st.integers(0, 5), min_size=12, max_size=12),
     picks=st.lists(st.integers(0, 11), max_size=8),
     narrowed=st.integers(0, 8),
+    block=st.integers(1, 200),
 )
 def test_gains_that_are_kept_up_to_date(
-    cells: list[int], weights: list[int], picks: list[int], narrowed: int
+    cells: list[int], weights: list[int], picks: list[int], narrowed: int, block: int
 ) -> None:
     matrix = np.array(cells, np.float32).reshape(12, 12)
     matrix += matrix.T
     weight, best = np.array(weights, np.float64), matrix[3].copy()
-    above = Above(matrix, best, weight, SerialEngine())
+    parts = [Higher.of(matrix[a : a + 5], best[a : a + 5]) for a in range(0, 12, 5)]
+    above = Above(parts, best, weight)
     for index, pick in enumerate(picks):
         above.choose(matrix[pick], best)
         best = np.maximum(best, matrix[pick])
         if index == narrowed:
-            above.narrow(best)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(above_module, "_BLOCK", block)
+                above.narrow(best)
         expected = (np.maximum(matrix - best[:, None], 0.0) * weight[:, None]).sum(axis=0)
         assert above.gains.tolist() == expected.tolist()
 

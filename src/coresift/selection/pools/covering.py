@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from coresift.engine.base import Engine
 from coresift.selection.pools.coverage import Coverage
-from coresift.selection.pools.dense import Kept, Remade
+from coresift.selection.pools.dense import PAIR_BYTES, Kept, Remade
 from coresift.selection.pools.similarity import Rows, Similarity
 from coresift.selection.pools.sparse import Sparse
 
@@ -17,8 +17,6 @@ POOL_ROWS = 50_000
 CANDIDATES = 4
 # a matrix of similarities larger than this is made again rather than kept
 _MATRIX_BYTES = 2 << 30
-# a similarity in it, and those that are listed apart
-_PAIR_BYTES = 4.25
 # up to so many rows, all cover all
 _ALL_ROWS = 20_000
 # beyond, so many times as many rows as a chosen one stands for; all, where these are too many
@@ -58,8 +56,8 @@ def coverage_by(
         wanted = max(_LEAST_NEIGHBORS, wanted)
         said = f"of {len(rows):,} rows, each was covered by its {wanted:,} most similar ones only"
         return Sparse(similarity, rows, weight, engine, wanted), (said,)
-    kept = _PAIR_BYTES * len(rows) ** 2 <= min(room, _MATRIX_BYTES)
-    return (Kept if kept else Remade)(similarity, rows, weight, engine), ()
+    kept = PAIR_BYTES * len(rows) ** 2 <= min(room, _MATRIX_BYTES)
+    return (Kept if kept else Remade)(similarity, rows, weight, engine, room), ()
 
 
 def most_edges(neighbors: float | str | None, rows: int) -> int:

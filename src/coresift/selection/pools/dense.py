@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from coresift.clustering.distances import workspace
 from coresift.engine.base import Engine
-from coresift.selection.pools.above import Above
+from coresift.selection.pools.above import BYTES, Above, Higher
 from coresift.selection.pools.coverage import SPAN, TILE, Coverage, spans
 from coresift.selection.pools.similarity import Rows, Similarity
 
@@ -20,16 +21,91 @@ _STRIP = 16
 # similarities that still add are listed once they are at most this share of all; whether they are
 # is seen from so many rows, about so often while the chosen rows double
 _FEW, _SAMPLE, _LOOKS = 1.0 / 64.0, 64, 4
+# what a similarity in memory takes, with those that are listed beside
+PAIR_BYTES = 4 + _FEW * BYTES
 
 
-class Kept(Coverage):
+class All(Coverage):
+    """All similarities; those that still add are listed once they are few.
+
+    Parameters
+    ----------
+    similarity, rows, weight, engine
+        As of :func:`~coresift.selection.pools.covering.coverage_by`.
+    room : int
+        Bytes that what is listed may take.
+    """
+
+    def __init__(
+        self,
+        similarity: Similarity,
+        rows: Rows,
+        weight: NDArray[np.float64],
+        engine: Engine,
+        room: int,
+    ) -> None:
+        super().__init__(weight)
+        self._similarity, self._rows, self._engine = similarity, rows, engine
+        self._few = min(_FEW, room / (BYTES * len(rows) ** 2))
+        self._above: Above | None = None
+        self._added, self._next_look = 0, 1
+
+    def add(self, place: int) -> NDArray[np.float32]:
+        """Choose a row, and return its similarity to all."""
+        column = self.column(place)
+        if self._above is not None:
+            self._above.choose(column, self.best)
+        np.maximum(self.best, column, out=self.best)
+        self._added += 1
+        if self._added >= self._next_look:
+            self._look()
+        return column
+
+    def known(self) -> NDArray[np.float64] | None:
+        """What each row would add now, in units, once few similarities add anything."""
+        return None if self._above is None else self._above.gains
+
+    def gains(self, some: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What each of some rows would add now, in units."""
+        return self._measured(some) if self._above is None else self._above.gains[some]
+
+    def _look(self) -> None:
+        """List the similarities that still add, if they are few."""
+        self._next_look = 2 * self._added
+        if self._above is not None:
+            self._above.narrow(self.best)
+        elif self._share() <= self._few:
+            self._above = Above(self._higher(), self.best, self.weight)
+        else:
+            self._next_look = self._added + max(1, self._added // _LOOKS)
+
+    def _share(self) -> float:
+        """Estimate, from some rows, of how many of all similarities still add."""
+        some = np.arange(0, len(self), max(1, len(self) // _SAMPLE))
+        adding = [np.count_nonzero(self.column(row) > self.best[row]) for row in some.tolist()]
+        return float(np.mean(adding)) / len(self)
+
+    @abstractmethod
+    def _measured(self, some: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What each of some rows would add now, from their similarities to all."""
+
+    @abstractmethod
+    def _higher(self) -> Iterator[Higher]:
+        """The similarities that still add, of all rows in their order."""
+
+
+class Kept(All):
     """All similarities in memory."""
 
     def __init__(
-        self, similarity: Similarity, rows: Rows, weight: NDArray[np.float64], engine: Engine
+        self,
+        similarity: Similarity,
+        rows: Rows,
+        weight: NDArray[np.float64],
+        engine: Engine,
+        room: int,
     ) -> None:
-        super().__init__(weight)
-        self._engine = engine
+        super().__init__(similarity, rows, weight, engine, room)
         self._matrix = np.empty((len(rows), len(rows)), np.float32)
 
         def task(tile: tuple[slice, slice]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -46,18 +122,19 @@ class Kept(Coverage):
 
         # what each would add to nothing
         self._first = _by_tiles(len(rows), task, engine)
-        self._above: Above | None = None
-        self._added, self._next_look = 0, 1
 
     def column(self, place: int) -> NDArray[np.float32]:
         """Similarity of a row to all, in units."""
         found: NDArray[np.float32] = self._matrix[place]
         return found
 
-    def gains(self, some: NDArray[np.int64]) -> NDArray[np.float64]:
-        """What each of some rows would add now, in units."""
-        if self._above is not None:
-            return self._above.gains[some]
+    def all_gains(self) -> NDArray[np.float64]:
+        """What each row would add now, in units."""
+        if self.best.any():
+            return self.gains(np.arange(len(self)))
+        return self._first.copy()
+
+    def _measured(self, some: NDArray[np.int64]) -> NDArray[np.float64]:
         covered = float(self.best @ self.weight)
         block = max(1, _BLOCK // len(self))
 
@@ -76,48 +153,15 @@ class Kept(Coverage):
             return task(some)
         return np.concatenate(list(self._engine.map(task, parts)))
 
-    def all_gains(self) -> NDArray[np.float64]:
-        """What each row would add now, in units."""
-        if self.best.any():
-            return self.gains(np.arange(len(self)))
-        return self._first.copy()
+    def _higher(self) -> Iterator[Higher]:
+        def task(span: slice) -> Higher:
+            return Higher.of(self._matrix[span], self.best[span])
 
-    def add(self, place: int) -> NDArray[np.float32]:
-        """Choose a row, and return its similarity to all."""
-        column = self.column(place)
-        if self._above is not None:
-            self._above.choose(column, self.best)
-        np.maximum(self.best, column, out=self.best)
-        self._added += 1
-        if self._added >= self._next_look:
-            self._look()
-        return column
-
-    def known(self) -> NDArray[np.float64] | None:
-        """What each row would add now, in units, once few similarities add anything."""
-        return None if self._above is None else self._above.gains
-
-    def _look(self) -> None:
-        """List the similarities that still add, if they are few."""
-        self._next_look = 2 * self._added
-        if self._above is not None:
-            self._above.narrow(self.best)
-        elif Above.share(self._matrix, self.best, _SAMPLE) <= _FEW:
-            self._above = Above(self._matrix, self.best, self.weight, self._engine)
-        else:
-            self._next_look = self._added + max(1, self._added // _LOOKS)
+        return self._engine.map(task, spans(len(self), max(1, _TASK // len(self))))
 
 
-class Remade(Coverage):
+class Remade(All):
     """Similarities that are made when they are asked for, and not kept."""
-
-    def __init__(
-        self, similarity: Similarity, rows: Rows, weight: NDArray[np.float64], engine: Engine
-    ) -> None:
-        super().__init__(weight)
-        self._engine = engine
-        self._similarity = similarity
-        self._rows = rows
 
     def column(self, place: int) -> NDArray[np.float32]:
         """Similarity of a row to all, in units."""
@@ -128,20 +172,6 @@ class Remade(Coverage):
             return found
 
         return np.concatenate(list(self._engine.map(task, spans(len(self), SPAN))))
-
-    def gains(self, some: NDArray[np.int64]) -> NDArray[np.float64]:
-        """What each of some rows would add now, in units."""
-        asked = self._rows[some]
-
-        def task(span: slice) -> NDArray[np.float64]:
-            units = self._similarity.units(asked, self._rows[span])
-            best, weight = self.best[span], self.weight[span]
-            return _covered(units, best, weight) - best @ weight
-
-        found = np.zeros(len(some))
-        for part in self._engine.map(task, spans(len(self), SPAN)):
-            found += part
-        return found
 
     def all_gains(self) -> NDArray[np.float64]:
         """What each row would add now, in units."""
@@ -157,6 +187,31 @@ class Remade(Coverage):
             return mine, theirs
 
         return _by_tiles(len(self), task, self._engine)
+
+    def _measured(self, some: NDArray[np.int64]) -> NDArray[np.float64]:
+        asked = self._rows[some]
+
+        def task(span: slice) -> NDArray[np.float64]:
+            units = self._similarity.units(asked, self._rows[span])
+            best, weight = self.best[span], self.weight[span]
+            return _covered(units, best, weight) - best @ weight
+
+        found = np.zeros(len(some))
+        for part in self._engine.map(task, spans(len(self), SPAN)):
+            found += part
+        return found
+
+    def _higher(self) -> Iterator[Higher]:
+        def task(span: slice) -> Higher:
+            mine, best = self._rows[span], self.best[span]
+            return Higher.beside(
+                [
+                    Higher.of(self._similarity.units(mine, self._rows[other]), best, other.start)
+                    for other in spans(len(self), SPAN)
+                ]
+            )
+
+        return self._engine.map(task, spans(len(self), TILE))
 
 
 def _covered(
