@@ -163,6 +163,23 @@ def test_rows_that_wait_for_their_score_count_as_drawn() -> None:
     assert drawn.count(2) > 2  # and again, without word of the others
 
 
+@pytest.mark.parametrize("factor", [2.0**1020, 2.0**-1000])
+def test_the_size_of_scores_does_not_show(factor: float) -> None:
+    seen = []
+    for scale in (1.0, factor):
+        random = np.random.default_rng(3)
+        bandit = Bandit(_sizes(40, 30, 50), _rule(reward="mean"))
+        pulls = []
+        for _ in range(6):
+            before = len(bandit.arm)
+            pulls += bandit.draw(15)
+            scores = random.normal(bandit.arm[before:], 1.0)
+            bandit.tell(np.arange(before, len(bandit.arm)), scores * scale)
+        chosen = bandit.choose(20, np.arange(len(bandit.arm)), 0.4)
+        seen.append((pulls, chosen.tolist()))
+    assert seen[0] == seen[1]
+
+
 def test_every_row_is_drawn_once() -> None:
     sizes = _sizes(0, 7, 1, 0, 30)
     bandit = Bandit(sizes, _rule(batch=4))

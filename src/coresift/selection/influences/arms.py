@@ -18,6 +18,7 @@ them, whoever computes these, and in whatever order they were told.
 from __future__ import annotations
 
 import heapq
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -209,12 +210,15 @@ def _means(
     arm: NDArray[np.int64], reward: NDArray[np.float64], arms: int
 ) -> tuple[NDArray[np.float64], float]:
     """Mean of each arm, that of all where it has no row, and the deviation within arms."""
+    # a power of two, exact, so that neither sums nor squares overflow
+    scale = math.ldexp(1.0, math.frexp(float(np.abs(reward).max()))[1] - 1)
+    reward = reward / scale
     counts = np.bincount(arm, minlength=arms)
     mean = np.bincount(arm, reward, minlength=arms) / np.maximum(counts, 1)
     within = float(np.square(reward - mean[arm]).sum())
     freedom = len(arm) - int(np.count_nonzero(counts))
     width = np.sqrt(within / freedom) if freedom and within else float(np.std(reward))
-    return np.where(counts > 0, mean, np.mean(reward)), float(width)
+    return np.where(counts > 0, mean, np.mean(reward)) * scale, float(width) * scale
 
 
 def entropy(arm: NDArray[np.integer]) -> float:
