@@ -85,6 +85,7 @@ def beside(dump: Path, n: int, seeds: int, slow: int) -> list[list[str]]:
     judge = Judge(rows, scale)
     sides = {
         "goodpoints, g=0": (other(0), seeds),
+        "goodpoints, g=1": (other(1), seeds),
         "coresift `--compress 1`": (mine("kernel-thinning", "--compress", 1), seeds),
         "goodpoints, g=3": (other(3), slow),
         "coresift": (mine("kernel-thinning"), seeds),

@@ -82,8 +82,17 @@ class All(Coverage):
     def _share(self) -> float:
         """Estimate, from some rows, of how many of all similarities still add."""
         some = np.arange(0, len(self), max(1, len(self) // _SAMPLE))
-        adding = [np.count_nonzero(self.column(row) > self.best[row]) for row in some.tolist()]
-        return float(np.mean(adding)) / len(self)
+        best = self.best[some, None]
+
+        def task(span: slice) -> int:
+            return int(np.count_nonzero(self._units(some, span) > best))
+
+        adding = sum(self._engine.map(task, spans(len(self), SPAN)))
+        return adding / (len(some) * len(self))
+
+    @abstractmethod
+    def _units(self, some: NDArray[np.int64], span: slice) -> NDArray[np.float32]:
+        """Similarities of some rows to consecutive ones, valid until a thread asks again."""
 
     @abstractmethod
     def _measured(self, some: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -133,6 +142,10 @@ class Kept(All):
         if self.best.any():
             return self.gains(np.arange(len(self)))
         return self._first.copy()
+
+    def _units(self, some: NDArray[np.int64], span: slice) -> NDArray[np.float32]:
+        found: NDArray[np.float32] = self._matrix[some, span]
+        return found
 
     def _measured(self, some: NDArray[np.int64]) -> NDArray[np.float64]:
         covered = float(self.best @ self.weight)
@@ -187,6 +200,9 @@ class Remade(All):
             return mine, theirs
 
         return _by_tiles(len(self), task, self._engine)
+
+    def _units(self, some: NDArray[np.int64], span: slice) -> NDArray[np.float32]:
+        return self._similarity.units(self._rows[some], self._rows[span])
 
     def _measured(self, some: NDArray[np.int64]) -> NDArray[np.float64]:
         asked = self._rows[some]
