@@ -128,13 +128,15 @@ def test_gains_that_are_kept_up_to_date(
     matrix += matrix.T
     weight, best = np.array(weights, np.float64), matrix[3].copy()
     parts = [Higher.of(matrix[a : a + 5], best[a : a + 5]) for a in range(0, 12, 5)]
-    above = Above(parts, best, weight)
+    assert Above.of(parts, best, weight, int(sum(part.counts.sum() for part in parts)) - 1) is None
+    above = Above.of(parts, best, weight, 12 * 12)
+    assert above is not None
     for index, pick in enumerate(picks):
         above.choose(matrix[pick], best)
         best = np.maximum(best, matrix[pick])
         if index == narrowed:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(above_module, "_BLOCK", block)
+                patch.setattr(above_module, "_PIECE", block)
                 above.narrow(best)
         expected = (np.maximum(matrix - best[:, None], 0.0) * weight[:, None]).sum(axis=0)
         assert above.gains.tolist() == expected.tolist()

@@ -93,7 +93,6 @@ def test_the_same_from_any_files_and_threads(
         {"target": "self"},
         {"target": "left-out"},
         {"target": ["left-out", given["target"]]},
-        {"target": "loss"},
         {"target": ["loss", given["target"]]},
     ):
         params = {**given, **chosen, **more}
@@ -218,9 +217,14 @@ def test_targets_that_do_not_fit(tmp_path: Path, given: dict[str, object]) -> No
         ({"label": "y", "target": "t", "gradient": "g"}, "--label fits a probe, which has gradie"),
         ({"label": "y", "target": "t", "hessian_rows": 9}, "--label fits a probe, which has grad"),
         ({"gradient": "g", "target": "left-out"}, "--target left-out is about a probe, and there"),
-        ({"label": "y", "target": ["self", "t"]}, "--target self is a target by itself"),
-        ({"label": "y", "target": ["t", "self"]}, "--target self is a target by itself"),
-        ({"label": "y", "target": ["loss", "left-out"]}, "--target loss is a target by itself"),
+        ({"label": "y", "target": ["self", "t"]}, "--target self does not go with --target t"),
+        ({"label": "y", "target": ["t", "self"]}, "--target self does not go with --target t"),
+        (
+            {"label": "y", "target": ["loss", "left-out"]},
+            "--target loss does not go with --target le",
+        ),
+        ({"label": "y", "target": "loss", "damping": 1}, "--target loss alone needs no Hessian"),
+        ({"label": "y", "target": "loss", "kernel": True}, "--target loss alone needs no Hessian"),
         ({"label": "y", "target": ["t", "u", "t"]}, "--target t is given twice"),
         ({"label": "y", "target": ["left-out", "left-out"]}, "--target left-out is given twice"),
         (

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from coresift.cli.config import read_config
-from coresift.cli.types import COLUMN, COLUMNS, PLACE, READ, WRITTEN, Number, NumberOrWord
+from coresift.cli.types import COLUMN, COLUMNS, PLACE, READ, WRITTEN, Number, NumberOrWord, PathText
 from coresift.selection.option import Option
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -273,10 +273,12 @@ def declared(option: Option, *, required: bool = False) -> Any:
 
 
 def _type(option: Option) -> Any:
-    if option.words:
-        return NumberOrWord(option.minimum, option.maximum, option.words)
     if option.kind == "number":
+        if option.words:
+            return NumberOrWord(option.minimum, option.maximum, option.words)
         return Number(option.minimum, option.maximum)
+    if option.words:
+        return PathText(words=option.words)
     kinds = {"path": READ, "paths": READ, "output": WRITTEN, "column": COLUMN}
     return kinds.get(option.kind, click.STRING)
 

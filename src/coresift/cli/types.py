@@ -17,14 +17,21 @@ class PathText(click.types.StringParamType):
         What becomes of it; a place is a folder that need not be there.
     folder : bool
         Whether only directories will do.
+    words : tuple of str
+        What may stand in its place.
     """
 
     name = "path"
 
     def __init__(
-        self, role: Literal["read", "written", "place"] = "read", *, folder: bool = False
+        self,
+        role: Literal["read", "written", "place"] = "read",
+        *,
+        folder: bool = False,
+        words: tuple[str, ...] = (),
     ) -> None:
         self.role = role
+        self.words = words
         self._kind = "dir" if folder else "file"
 
     def shell_complete(
@@ -33,8 +40,8 @@ class PathText(click.types.StringParamType):
         param: click.Parameter,  # noqa: ARG002
         incomplete: str,
     ) -> list[CompletionItem]:
-        """Let the shell complete a path itself."""
-        return [CompletionItem(incomplete, type=self._kind)]
+        """Let the shell complete a path itself, or one of the words."""
+        return [CompletionItem(incomplete, type=self._kind), *_started(self.words, incomplete)]
 
 
 class Columns(click.types.StringParamType):
@@ -145,7 +152,7 @@ class NumberOrWord(click.types.StringParamType):
         incomplete: str,
     ) -> list[CompletionItem]:
         """The words."""
-        return [CompletionItem(word) for word in self.words if word.startswith(incomplete)]
+        return _started(self.words, incomplete)
 
 
 READ = PathText()
@@ -154,6 +161,10 @@ FOLDER = PathText(folder=True)
 PLACE = PathText("place", folder=True)
 COLUMN = Columns()
 COLUMNS = Columns(many=True)
+
+
+def _started(words: tuple[str, ...], incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
 
 def _columns_of(context: click.Context) -> list[str]:

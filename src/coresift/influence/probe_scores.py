@@ -158,7 +158,7 @@ def on_others(factors: Factors, found: ProbeCurvature) -> ProbeInfluence:
 
 def own_loss(
     factors: Factors,
-    found: ProbeCurvature,
+    found: ProbeCurvature | None,
     trained: int,
     seen: Sequence[tuple[Array, Array]] = (),
     *,
@@ -175,8 +175,8 @@ def own_loss(
     ----------
     factors : Factors
         The rows.
-    found : ProbeCurvature
-        The Hessian.
+    found : ProbeCurvature or None
+        The Hessian; None for the loss that the row has.
     trained : int
         n.
     seen : sequence of (ndarray, ndarray)
@@ -190,10 +190,10 @@ def own_loss(
     ParameterError
         When each row would need a system solved.
     """
-    alone = _alone(factors, found) if without else None
+    alone = _alone(factors, found) if found is not None and without else None
     probe = factors.probe
     helped = None
-    if seen:
+    if found is not None and seen:
         total = np.sum([residuals.T @ features for features, residuals in seen], axis=0)
         helped = _products(found.solve(total[None]))
 

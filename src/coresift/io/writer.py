@@ -113,6 +113,25 @@ def _is_text(kind: pa.DataType) -> bool:
     )
 
 
+def encoding(schema: pa.Schema, ascending: str | None = None) -> dict[str, Any]:
+    """How files are compressed and encoded, as keywords of pyarrow.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+        Columns.
+    ascending : str, optional
+        A column of ascending integers, which is written as differences.
+    """
+    # a dictionary of floats, or of numbers that are all different, only costs time
+    coded = [f.name for f in schema if not _holds_floats(f.type) and f.name != ascending]
+    return {
+        "compression": "snappy",
+        "use_dictionary": coded or False,
+        "column_encoding": {ascending: "DELTA_BINARY_PACKED"} if ascending else None,
+    }
+
+
 class PartWriter:
     """Writes rows to one file, or to ``part-00000.parquet`` and so on.
 
@@ -192,19 +211,7 @@ class PartWriter:
         path = self._path / part_name(self._files) if self._parts else self._path
         self._files += 1
         self._written = self._written_bytes = 0
-        # a dictionary of floats, or of numbers that are all different, only costs time
-        coded = [
-            field.name
-            for field in self.schema
-            if not _holds_floats(field.type) and field.name != self._ascending
-        ]
-        self._writer = pq.ParquetWriter(
-            path,
-            self.schema,
-            compression="snappy",
-            use_dictionary=coded or False,
-            column_encoding={self._ascending: "DELTA_BINARY_PACKED"} if self._ascending else None,
-        )
+        self._writer = pq.ParquetWriter(path, self.schema, **encoding(self.schema, self._ascending))
 
     def __enter__(self) -> Self:
         return self

@@ -241,7 +241,7 @@ def _rehearse(reading: Reading, params: KMeansParams, run: FitOptions) -> _Rates
     later = float(np.mean(per_row[-2:])) if len(per_row) > 1 else per_row[0]
     columns = {name: [getattr(part, name) for part in parts] for name in _ASSIGNED}
     table = pa.table({name: np.concatenate(found) for name, found in columns.items()})
-    write, size = write_table(table, run["scratch"].folder)
+    write, size = write_table(table, run["scratch"].folder, ascending="row")
     return _Rates(
         # of a sample whose rows grow with the centers
         seed=seed * more * (more if params.seeding_rows is None else 1.0),

@@ -13,7 +13,7 @@ from coresift.planning.calibration import Reading, read_vectors, timed
 from coresift.planning.plan import Stage
 from coresift.selection.base import Context
 from coresift.selection.influences.sources import Opening, is_path
-from coresift.selection.params.gradients import LEFT_OUT, SELF, GradientParams
+from coresift.selection.params.gradients import WORDS, GradientParams
 
 _SAMPLE = 4096
 # of the solver that fits a probe
@@ -74,8 +74,9 @@ def _plan_probe(
         (some @ weights.T).T @ some
 
     fit = timed(step) * _STEPS * rows / len(some)
-    paths = [path for path in params.target or () if path not in (SELF, LEFT_OUT)]
-    count = len(paths)
+    paths = [path for path in params.target or () if path not in WORDS]
+    # what the target does to a row's own loss is one product
+    count = 1 if params.own_loss else len(paths)
     if params.how != "mean" and count == 1:
         count = open_dump(paths, InputOptions(embedding=dump.options.embedding)).rows
     flat = np.zeros((max(1, count) * classes, some.shape[1]))

@@ -66,8 +66,9 @@ class Foresight:
             fewer rows than are asked for.
         """
         for name, value in values.items():
-            if command.keys[name].kind == "path":
-                self._require_there(_several(value))
+            key = command.keys[name]
+            if key.kind == "path":
+                self._require_there([path for path in _several(value) if path not in key.words])
         given = self._input_of(values)
         if given.schema is not None:
             _check_columns(command, values, given.schema)

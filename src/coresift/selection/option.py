@@ -46,7 +46,7 @@ class Option:
     minimum, maximum : float or None
         Bounds of a number, both inclusive.
     words : tuple of str
-        Words that a number may be replaced by.
+        Words that may stand in the place of a number or a path.
     """
 
     field: str

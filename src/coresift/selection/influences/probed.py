@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from coresift.core.errors import InputError
 from coresift.influence.base import Influence
 from coresift.influence.examples import open_examples, read_examples, require_labels
-from coresift.influence.probe import L2, MOST_CLASSES, train, training_bytes
-from coresift.influence.probe_curvature import curvature
+from coresift.influence.probe import L2, MOST_CLASSES, Training, train, training_bytes
+from coresift.influence.probe_curvature import ProbeCurvature, curvature
 from coresift.influence.probe_scores import Factors, on_others, on_targets, own_loss, solved
 from coresift.io.labels import check_label, read_labels
 from coresift.selection.base import Context, Data
@@ -70,8 +70,7 @@ def probe_influence(
     cosine = params.similarity == "cosine"
     each = params.how != "mean" and len(aims) == 1
     systems = sum(aim.rows for aim in aims) if each or cosine else len(aims)
-    few = None if params.by_itself else systems
-    found = curvature(params.curved, training, params.added, context, systems=few)
+    found = _curvature(params, training, systems, context)
     factors = Factors(training.probe, points, labels.codes)
     notes = list(training.notes)
     if points.dropped:
@@ -91,17 +90,44 @@ def probe_influence(
         seen = [(t.features, training.probe.residuals(t.features, t.codes)) for t in targets]
     if params.own_loss:
         trained = len(training.rows)
-        influence = own_loss(factors, found, trained, seen, without=params.by_itself)
-    elif seen:
-        matrices = solved(seen, found, context, each=each, cosine=cosine)
-        influence = on_targets(factors, matrices, cosine=cosine)
+        influence = own_loss(factors, found, trained, seen, without=params.left_out)
     else:
-        influence = on_others(factors, found)
-    notes.extend(found.notes)
+        assert found is not None
+        influence = _influence(factors, found, seen, context, each=each, cosine=cosine)
     resolved: dict[str, float | int | str] = {
         "aggregate": params.how,
         "classes": training.classes,
         "l2": l2,
-        "damping": found.damping,
     }
+    if found is not None:
+        notes.extend(found.notes)
+        resolved["damping"] = found.damping
     return influence, lambda: there, resolved, notes
+
+
+def _influence(
+    factors: Factors,
+    found: ProbeCurvature,
+    seen: list[tuple[NDArray[np.float64], NDArray[np.float64]]],
+    context: Context,
+    *,
+    each: bool,
+    cosine: bool,
+) -> Influence:
+    if not seen:
+        return on_others(factors, found)
+    matrices = solved(seen, found, context, each=each, cosine=cosine)
+    return on_targets(factors, matrices, cosine=cosine)
+
+
+def _curvature(
+    params: GradientParams, training: Training, systems: int, context: Context
+) -> ProbeCurvature | None:
+    """The Hessian that the target asks for, if it asks for one."""
+    if params.only_loss:
+        return None
+    few: int | None = systems or None
+    if params.own_loss:
+        # all other rows that are seen are one system; a row that is left out is one itself
+        few = None if params.left_out else 1
+    return curvature(params.curved, training, params.added, context, systems=few)

@@ -134,9 +134,14 @@ class GradientParams(ProbeParams):
         return any(word in (self.target or ()) for word in (LOSS, LEFT_OUT))
 
     @property
-    def by_itself(self) -> bool:
-        """Whether the influence of each row on itself is asked for."""
-        return any(word in (self.target or ()) for word in (SELF, LEFT_OUT))
+    def only_loss(self) -> bool:
+        """Whether the target is the loss that each row has, for which no Hessian is needed."""
+        return self.target == (LOSS,)
+
+    @property
+    def left_out(self) -> bool:
+        """Whether that is as if the row had not been trained on."""
+        return LEFT_OUT in (self.target or ())
 
     def check(self) -> None:
         """Refuse a missing half, and options that do not go together."""
@@ -222,10 +227,18 @@ class GradientParams(ProbeParams):
             raise ParameterError(
                 f"--target {word} is about a probe, and there is none", hint="add --label COLUMN"
             )
-        other = next((path for path in target if path in WORDS and path != word), None)
-        if other is not None or (word == SELF and len(target) > 1):
+        others = [path for path in target if path != word]
+        other = next((path for path in others if path in WORDS), None)
+        if other is not None or (word == SELF and others):
             raise ParameterError(
-                f"--target {word} is a target by itself", hint="leave the other --target out"
+                f"--target {word} does not go with --target {other or others[0]}",
+                hint="give one of them",
+            )
+        hessian = self.kernel or self.hessian is not None or self.damping != "auto"
+        if self.only_loss and hessian:
+            raise ParameterError(
+                "--target loss alone needs no Hessian",
+                hint="leave --hessian, --damping and --kernel out, or add --target PATH",
             )
         if self.how != "mean" or self.similarity != "dot":
             raise ParameterError(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 # similarities that are gone through at a time
-_BLOCK = 1 << 22
+_PIECE = 1 << 20
 # a similarity and its row, twice while they are put together
-BYTES = 16
+LISTED_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Higher:
     @classmethod
     def beside(cls, parts: Sequence[Higher]) -> Higher:
         """The same rows' similarities to all, from those to some each."""
+        if len(parts) == 1:
+            return parts[0]
         owner = np.concatenate([np.repeat(np.arange(len(p.counts)), p.counts) for p in parts])
         order = np.argsort(owner, kind="stable")
         others = np.concatenate([part.others for part in parts])[order]
@@ -60,35 +63,61 @@ class Above:
 
     Parameters
     ----------
-    parts : iterable of Higher
-        Of all rows, in their order.
-    best : ndarray of float32, shape (n,)
-        What each row is covered by.
+    found : Higher
+        Of all rows.
     weight : ndarray of float64, shape (n,)
-        How much each counts.
-
-    Attributes
-    ----------
+        How much each row counts.
     gains : ndarray of float64, shape (n,)
-        What each row would add, in units.
+        What each would add, in units; is changed.
     """
 
     def __init__(
-        self, parts: Iterable[Higher], best: NDArray[np.float32], weight: NDArray[np.float64]
+        self, found: Higher, weight: NDArray[np.float64], gains: NDArray[np.float64]
     ) -> None:
+        self.gains = gains
         self._weight = weight
-        self.gains = np.zeros(len(weight))
-        every, row = [], 0
+        self._starts = starts_of(found.counts)
+        self._others, self._units = found.others, found.units
+
+    @classmethod
+    def of(
+        cls,
+        parts: Iterable[Higher],
+        best: NDArray[np.float32],
+        weight: NDArray[np.float64],
+        most: int,
+    ) -> Above | None:
+        """List what is found part by part; None if it is more than ``most``.
+
+        Parameters
+        ----------
+        parts : iterable of Higher
+            Of all rows, in their order.
+        best : ndarray of float32, shape (n,)
+            What each row is covered by.
+        weight : ndarray of float64, shape (n,)
+            How much each counts.
+        most : int
+            Similarities that may be listed.
+        """
+        gains = np.zeros(len(weight))
+        every: list[Higher] = []
+        row = listed = 0
         for part in parts:
+            listed += len(part.others)
+            if listed > most:
+                return None
             stop = row + len(part.counts)
             over = np.repeat(weight[row:stop], part.counts)
             over *= part.units - np.repeat(best[row:stop], part.counts)
-            self.gains += self._sums(part.others, over)
+            gains += _sums(part.others, over, len(gains))
             every.append(part)
             row = stop
-        self._starts = _starts(np.concatenate([part.counts for part in every]))
-        self._others = np.concatenate([part.others for part in every])
-        self._units = np.concatenate([part.units for part in every])
+        counts = np.concatenate([part.counts for part in every])
+        others = np.concatenate([part.others for part in every])
+        return cls(
+            Higher(counts, others, np.concatenate([part.units for part in every])), weight, gains
+        )
 
     def choose(self, column: NDArray[np.float32], best: NDArray[np.float32]) -> None:
         """Take from the gains what a chosen row takes from them.
@@ -101,23 +130,21 @@ class Above:
             What each row was covered by before.
         """
         better = np.flatnonzero(column > best)
-        starts = self._starts[better]
-        lengths = self._starts[better + 1] - starts
-        place = np.arange(lengths.sum())
-        place += np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
-        units = self._units[place]
-        lost = np.minimum(units, np.repeat(column[better], lengths))
-        lost -= np.minimum(units, np.repeat(best[better], lengths))
-        weight = np.repeat(self._weight[better], lengths)
-        self.gains -= self._sums(self._others[place], lost * weight)
+        lengths = self._starts[better + 1] - self._starts[better]
+        for first, last in _pieces(starts_of(lengths)):
+            some, counts = better[first:last], lengths[first:last]
+            place = consecutive(self._starts[some], counts)
+            units = self._units[place]
+            lost = np.minimum(units, np.repeat(column[some], counts))
+            lost -= np.minimum(units, np.repeat(best[some], counts))
+            weight = np.repeat(self._weight[some], counts)
+            self.gains -= _sums(self._others[place], lost * weight, len(self.gains))
 
     def narrow(self, best: NDArray[np.float32]) -> None:
         """Forget what is not above any more."""
         counts = np.zeros(len(best), np.int64)
-        ends = np.arange(_BLOCK, self._starts[-1] + _BLOCK, _BLOCK)
-        rows = np.unique(np.concatenate([[0], np.searchsorted(self._starts, ends)]))
         kept = 0
-        for first, last in zip(rows, np.minimum(rows[1:], len(best)), strict=False):
+        for first, last in _pieces(self._starts):
             part = slice(*self._starts[[first, last]])
             owner = np.repeat(np.arange(first, last), np.diff(self._starts[first : last + 1]))
             still = self._units[part] > best[owner]
@@ -127,13 +154,32 @@ class Above:
             self._others[kept:end] = self._others[part][still]
             self._units[kept:end] = self._units[part][still]
             kept = end
-        self._starts = _starts(counts)
+        self._starts = starts_of(counts)
+        held = len(self._others)
         self._others, self._units = self._others[:kept], self._units[:kept]
+        if 2 * kept < held:
+            # let go of the rest of the memory
+            self._others, self._units = self._others.copy(), self._units.copy()
 
-    def _sums(self, rows: NDArray[np.int32], values: NDArray[np.float64]) -> NDArray[np.float64]:
-        sums = np.bincount(rows, values, len(self._weight))
-        return sums.astype(np.float64, copy=False)
+
+def starts_of(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each of some runs begins, one after the other, and where the last ends."""
+    return np.concatenate([[0], np.cumsum(lengths)])
 
 
-def _starts(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum(counts)])
+def consecutive(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Positions of all elements of some runs, one after the other."""
+    place = np.arange(lengths.sum())
+    place += np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+    return place
+
+
+def _pieces(starts: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Consecutive runs, first and last and one, with about as many elements as a piece may have."""
+    marks = np.arange(_PIECE, starts[-1] + _PIECE, _PIECE)
+    cuts = np.minimum(np.searchsorted(starts, marks), len(starts) - 1)
+    yield from itertools.pairwise(np.unique(np.concatenate([[0], cuts])).tolist())
+
+
+def _sums(rows: NDArray[np.int32], values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    return np.bincount(rows, values, count).astype(np.float64, copy=False)

@@ -66,11 +66,15 @@ class Coverage(ABC):
     def add(self, place: int) -> NDArray[np.float32]:
         """Choose a row, and return its similarity to all."""
         column = self.column(place)
+        self.expect(column)
         np.maximum(self.best, column, out=self.best)
         return column
 
+    def expect(self, column: NDArray[np.float32]) -> None:  # noqa: B027  # most need not know
+        """Be told of a row that is about to be chosen, by its similarity to all."""
+
     def known(self) -> NDArray[np.float64] | None:
-        """What each row would add now, in units, where that is kept up to date."""
+        """What each row would add now, in units, where that is kept; changes with each choice."""
         return None
 
     @abstractmethod

@@ -9,23 +9,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coresift.clustering.distances import workspace
+from coresift.core import randomness
 from coresift.engine.base import Engine
-from coresift.selection.pools.above import BYTES, Above, Higher
+from coresift.selection.pools.above import LISTED_BYTES, Above, Higher
 from coresift.selection.pools.coverage import SPAN, TILE, Coverage, spans
 from coresift.selection.pools.similarity import Rows, Similarity
 
 # similarities of a task, and those of it that are added up at a time
 _TASK, _BLOCK = 1 << 20, 1 << 17
+# similarities of a task that makes them to list some: all of a row may have to be listed
+_MADE = 1 << 22
 # rows whose similarities are turned at a time: as many as a cache line holds
 _STRIP = 16
 # similarities that still add are listed once they are at most this share of all; whether they are
 # is seen from so many rows, about so often while the chosen rows double
 _FEW, _SAMPLE, _LOOKS = 1.0 / 64.0, 64, 4
 # what a similarity in memory takes, with those that are listed beside
-PAIR_BYTES = 4 + _FEW * BYTES
+PAIR_BYTES = 4 + _FEW * LISTED_BYTES
 
 
-class All(Coverage):
+class Dense(Coverage):
     """All similarities; those that still add are listed once they are few.
 
     Parameters
@@ -33,7 +36,7 @@ class All(Coverage):
     similarity, rows, weight, engine
         As of :func:`~coresift.selection.pools.covering.coverage_by`.
     room : int
-        Bytes that what is listed may take.
+        Bytes that similarities may take.
     """
 
     def __init__(
@@ -46,23 +49,20 @@ class All(Coverage):
     ) -> None:
         super().__init__(weight)
         self._similarity, self._rows, self._engine = similarity, rows, engine
-        self._few = min(_FEW, room / (BYTES * len(rows) ** 2))
+        self._most = int(min(_FEW * len(rows) ** 2, room / LISTED_BYTES))
         self._above: Above | None = None
         self._added, self._next_look = 0, 1
 
-    def add(self, place: int) -> NDArray[np.float32]:
-        """Choose a row, and return its similarity to all."""
-        column = self.column(place)
+    def expect(self, column: NDArray[np.float32]) -> None:
+        """Be told of a row that is about to be chosen, by its similarity to all."""
         if self._above is not None:
             self._above.choose(column, self.best)
-        np.maximum(self.best, column, out=self.best)
         self._added += 1
-        if self._added >= self._next_look:
-            self._look()
-        return column
 
     def known(self) -> NDArray[np.float64] | None:
         """What each row would add now, in units, once few similarities add anything."""
+        if self._added >= self._next_look:
+            self._look()
         return None if self._above is None else self._above.gains
 
     def gains(self, some: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -74,21 +74,24 @@ class All(Coverage):
         self._next_look = 2 * self._added
         if self._above is not None:
             self._above.narrow(self.best)
-        elif self._share() <= self._few:
-            self._above = Above(self._higher(), self.best, self.weight)
         else:
-            self._next_look = self._added + max(1, self._added // _LOOKS)
+            # what nothing is lost by leaving uncovered adds nothing
+            best = np.where(self.weight > 0.0, self.best, np.inf).astype(np.float32)
+            if self._adding(best) <= self._most:
+                self._above = Above.of(self._higher(best), self.best, self.weight, self._most)
+            if self._above is None:
+                self._next_look = self._added + max(1, self._added // _LOOKS)
 
-    def _share(self) -> float:
-        """Estimate, from some rows, of how many of all similarities still add."""
-        some = np.arange(0, len(self), max(1, len(self) // _SAMPLE))
-        best = self.best[some, None]
+    def _adding(self, best: NDArray[np.float32]) -> float:
+        """Estimate, from some rows, of how many similarities still add."""
+        order = randomness.bits(0, f"adding/{self._added}", np.arange(len(self)))
+        some = np.sort(np.argsort(order)[:_SAMPLE])
 
         def task(span: slice) -> int:
-            return int(np.count_nonzero(self._units(some, span) > best))
+            return int(np.count_nonzero(self._units(some, span) > best[some, None]))
 
         adding = sum(self._engine.map(task, spans(len(self), SPAN)))
-        return adding / (len(some) * len(self))
+        return adding * len(self) / len(some)
 
     @abstractmethod
     def _units(self, some: NDArray[np.int64], span: slice) -> NDArray[np.float32]:
@@ -99,11 +102,11 @@ class All(Coverage):
         """What each of some rows would add now, from their similarities to all."""
 
     @abstractmethod
-    def _higher(self) -> Iterator[Higher]:
-        """The similarities that still add, of all rows in their order."""
+    def _higher(self, best: NDArray[np.float32]) -> Iterator[Higher]:
+        """The similarities above ``best``, of all rows in their order."""
 
 
-class Kept(All):
+class Kept(Dense):
     """All similarities in memory."""
 
     def __init__(
@@ -166,14 +169,14 @@ class Kept(All):
             return task(some)
         return np.concatenate(list(self._engine.map(task, parts)))
 
-    def _higher(self) -> Iterator[Higher]:
+    def _higher(self, best: NDArray[np.float32]) -> Iterator[Higher]:
         def task(span: slice) -> Higher:
-            return Higher.of(self._matrix[span], self.best[span])
+            return Higher.of(self._matrix[span], best[span])
 
         return self._engine.map(task, spans(len(self), max(1, _TASK // len(self))))
 
 
-class Remade(All):
+class Remade(Dense):
     """Similarities that are made when they are asked for, and not kept."""
 
     def column(self, place: int) -> NDArray[np.float32]:
@@ -217,23 +220,21 @@ class Remade(All):
             found += part
         return found
 
-    def _higher(self) -> Iterator[Higher]:
+    def _higher(self, best: NDArray[np.float32]) -> Iterator[Higher]:
         def task(span: slice) -> Higher:
-            mine, best = self._rows[span], self.best[span]
-            return Higher.beside(
-                [
-                    Higher.of(self._similarity.units(mine, self._rows[other]), best, other.start)
-                    for other in spans(len(self), SPAN)
-                ]
-            )
+            parts = []
+            for other in spans(len(self), SPAN):
+                units = self._similarity.units(self._rows[span], self._rows[other])
+                parts.append(Higher.of(units, best[span], other.start))
+            return Higher.beside(parts)
 
-        return self._engine.map(task, spans(len(self), TILE))
+        return self._engine.map(task, spans(len(self), min(TILE, max(1, _MADE // len(self)))))
 
 
 def _covered(
     units: NDArray[np.float32], best: NDArray[np.float32], weight: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """What all is covered by with each of some rows, of these similarities; changes ``units``."""
+    """Coverage if each of some rows were chosen too; changes ``units``, their similarities."""
     np.maximum(units, best, out=units)
     wide = workspace.take("wide units", units.shape, np.float64)
     np.copyto(wide, units)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coresift.engine.base import Engine
+from coresift.selection.pools.above import consecutive
 from coresift.selection.pools.coverage import SPAN, Coverage, spans
 from coresift.selection.pools.neighbours import most_similar
 from coresift.selection.pools.similarity import Rows, Similarity
@@ -50,7 +51,7 @@ class Sparse(Coverage):
         """What each of some rows would add now, in units."""
         starts, lengths = self._starts[some], self._starts[some + 1] - self._starts[some]
         owner = np.repeat(np.arange(len(some)), lengths)
-        place = np.arange(len(owner)) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+        place = consecutive(starts, lengths)
         covered = self._covered[place]
         over = np.maximum(self._units[place] - self.best[covered], 0.0)
         gained = over * self.weight[covered]
