@@ -178,9 +178,9 @@ class Worker:
         merge : callable or None
             Merges the values of neighbours.
         every : int
-            How many items are merged at least.
+            Items that are merged at least, but for the last ones.
         pause : float
-            Seconds for which merging goes on at least.
+            Seconds from one report to the next at least, but for the last one.
         retries : int
             How often a failed item is tried again.
         """

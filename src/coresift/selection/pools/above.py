@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from coresift.selection.pools.coverage import consecutive
+
 # similarities that are gone through at a time
 _PIECE = 1 << 20
 # a similarity and its row, twice while they are put together
@@ -76,7 +78,7 @@ class Above:
     ) -> None:
         self.gains = gains
         self._weight = weight
-        self._starts = starts_of(found.counts)
+        self._starts = _starts_of(found.counts)
         self._others, self._units = found.others, found.units
 
     @classmethod
@@ -131,7 +133,7 @@ class Above:
         """
         better = np.flatnonzero(column > best)
         lengths = self._starts[better + 1] - self._starts[better]
-        for first, last in _pieces(starts_of(lengths)):
+        for first, last in _pieces(_starts_of(lengths)):
             some, counts = better[first:last], lengths[first:last]
             place = consecutive(self._starts[some], counts)
             units = self._units[place]
@@ -154,7 +156,7 @@ class Above:
             self._others[kept:end] = self._others[part][still]
             self._units[kept:end] = self._units[part][still]
             kept = end
-        self._starts = starts_of(counts)
+        self._starts = _starts_of(counts)
         held = len(self._others)
         self._others, self._units = self._others[:kept], self._units[:kept]
         if 2 * kept < held:
@@ -162,16 +164,9 @@ class Above:
             self._others, self._units = self._others.copy(), self._units.copy()
 
 
-def starts_of(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+def _starts_of(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """Where each of some runs begins, one after the other, and where the last ends."""
     return np.concatenate([[0], np.cumsum(lengths)])
-
-
-def consecutive(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Positions of all elements of some runs, one after the other."""
-    place = np.arange(lengths.sum())
-    place += np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
-    return place
 
 
 def _pieces(starts: NDArray[np.int64]) -> Iterator[tuple[int, int]]:

@@ -93,3 +93,10 @@ class Coverage(ABC):
 def spans(rows: int, step: int) -> list[slice]:
     """Consecutive rows, so many at a time."""
     return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
+
+
+def consecutive(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Positions of all elements of some runs, one after the other."""
+    place = np.arange(lengths.sum())
+    place += np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+    return place

@@ -181,10 +181,10 @@ class Remade(Dense):
 
     def column(self, place: int) -> NDArray[np.float32]:
         """Similarity of a row to all, in units."""
-        asked = self._rows[place : place + 1]
+        some = np.array([place])
 
         def task(span: slice) -> NDArray[np.float32]:
-            found: NDArray[np.float32] = self._similarity.units(asked, self._rows[span])[0].copy()
+            found: NDArray[np.float32] = self._units(some, span)[0].copy()
             return found
 
         return np.concatenate(list(self._engine.map(task, spans(len(self), SPAN))))
@@ -208,12 +208,9 @@ class Remade(Dense):
         return self._similarity.units(self._rows[some], self._rows[span])
 
     def _measured(self, some: NDArray[np.int64]) -> NDArray[np.float64]:
-        asked = self._rows[some]
-
         def task(span: slice) -> NDArray[np.float64]:
-            units = self._similarity.units(asked, self._rows[span])
             best, weight = self.best[span], self.weight[span]
-            return _covered(units, best, weight) - best @ weight
+            return _covered(self._units(some, span), best, weight) - best @ weight
 
         found = np.zeros(len(some))
         for part in self._engine.map(task, spans(len(self), SPAN)):

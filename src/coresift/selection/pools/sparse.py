@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coresift.engine.base import Engine
-from coresift.selection.pools.above import consecutive
-from coresift.selection.pools.coverage import SPAN, Coverage, spans
+from coresift.selection.pools.coverage import SPAN, Coverage, consecutive, spans
 from coresift.selection.pools.neighbours import most_similar
 from coresift.selection.pools.similarity import Rows, Similarity
 
