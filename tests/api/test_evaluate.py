@@ -301,7 +301,7 @@ def test_a_gpu_is_not_used_and_that_is_told(
     path = rows_file(tmp_path / "s.parquet", [1, 2])
     expected = evaluate(path, full=dump, repeats=1)
     # as on a machine with a GPU
-    monkeypatch.setattr("coresift.api.run.choose_kernel", lambda *_: "faiss")
+    monkeypatch.setattr("coresift.clustering.kernels.choose_kernel", lambda *_: "faiss")
     found = evaluate(path, full=dump, repeats=1, device="cuda")
     assert found.metrics == expected.metrics
     assert "evaluate ran on the CPU: it has no work for --device cuda" in found.notes
