@@ -11,10 +11,10 @@ from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from coresift.core.errors import InputError, ParameterError
 from coresift.engine.base import Shared
+from coresift.io import compute as pc
 from coresift.io import expressions, layout
 from coresift.io.filesystem import FileRef, resolve
 from coresift.io.fingerprint import Fingerprint

@@ -11,12 +11,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from coresift.core.errors import ParameterError
+from coresift.io import compute as pc
 
 
 def _float(value: Any) -> Any:
@@ -45,18 +46,6 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Div: _divide,
     ast.Pow: lambda a, b: pc.power(_float(a), b),
 }
-_FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
-    "abs": (1, pc.abs),
-    "exp": (1, lambda a: pc.exp(_float(a))),
-    "log": (1, lambda a: pc.ln(_float(a))),
-    "sqrt": (1, lambda a: pc.sqrt(_float(a))),
-    "min": (2, pc.min_element_wise),
-    "max": (2, pc.max_element_wise),
-    "length": (1, pc.utf8_length),
-    "lower": (1, pc.utf8_lower),
-    "startswith": (2, lambda a, b: pc.starts_with(a, _text(b))),
-    "contains": (2, lambda a, b: pc.match_substring(a, _text(b))),
-}
 _SQL = [
     (re.compile(r"\bIS\s+NOT\s+NULL\b", re.IGNORECASE), " is not None"),
     (re.compile(r"\bIS\s+NULL\b", re.IGNORECASE), " is None"),
@@ -68,6 +57,23 @@ _SQL = [
     (re.compile(r"(?<![=<>!])=(?!=)"), "=="),
 ]
 _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]+`")
+
+
+@cache
+def _functions() -> dict[str, tuple[int, Callable[..., Any]]]:
+    """By name, how many arguments each takes, and pyarrow's."""
+    return {
+        "abs": (1, pc.abs),
+        "exp": (1, lambda a: pc.exp(_float(a))),
+        "log": (1, lambda a: pc.ln(_float(a))),
+        "sqrt": (1, lambda a: pc.sqrt(_float(a))),
+        "min": (2, pc.min_element_wise),
+        "max": (2, pc.max_element_wise),
+        "length": (1, pc.utf8_length),
+        "lower": (1, pc.utf8_lower),
+        "startswith": (2, lambda a, b: pc.starts_with(a, _text(b))),
+        "contains": (2, lambda a, b: pc.match_substring(a, _text(b))),
+    }
 
 
 def _text(value: Any) -> str:
@@ -239,9 +245,9 @@ class _Translator(ast.NodeVisitor):
 
     def visit_Call(self, node: ast.Call) -> Any:
         name = node.func.id if isinstance(node.func, ast.Name) else ast.unparse(node.func)
-        arity, function = _FUNCTIONS.get(name, (0, None))
+        arity, function = _functions().get(name, (0, None))
         if function is None:
-            raise ValueError(f"no function {name!r}; there are {', '.join(sorted(_FUNCTIONS))}")
+            raise ValueError(f"no function {name!r}; there are {', '.join(sorted(_functions()))}")
         if len(node.args) != arity or node.keywords:
             raise ValueError(f"{name} takes {arity} argument{'s' if arity > 1 else ''}")
         return function(*[self.visit(argument) for argument in node.args])

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from coresift.core.errors import CoresiftError, InputError
+from coresift.io import compute as pc
 from coresift.io.filesystem import FORMATS, FileRef
 
 _READ_BUFFER = 4 << 20

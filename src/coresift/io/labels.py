@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from coresift.core.errors import ParameterError
 from coresift.core.progress import Progress
 from coresift.engine.base import Engine
+from coresift.io import compute as pc
 from coresift.io.dump import Dump, Shard
 
 _MOST_CLASSES = 100_000

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from coresift.core.errors import InputError, ParameterError
+from coresift.io import compute as pc
 
 DTYPES = {
     "float16": pa.float16(),

@@ -7,10 +7,10 @@ from typing import Any, NoReturn, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from coresift.core.errors import InputError
+from coresift.io import compute as pc
 from coresift.io.dump import Dump, open_dump
 from coresift.io.provenance import Provenance, stored_provenance
 

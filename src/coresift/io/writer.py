@@ -10,10 +10,10 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from coresift.io import compute as pc
 from coresift.io.provenance import KEY, Provenance
 
 _GROUP_BYTES = 16 << 20

@@ -5,31 +5,15 @@ from __future__ import annotations
 import difflib
 import importlib
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import TYPE_CHECKING, Literal, cast
 
 from coresift.core.errors import ParameterError
-from coresift.selection.option import Params
-from coresift.selection.params.balanced import BalancedParams
-from coresift.selection.params.bandit import BanditParams
-from coresift.selection.params.coreset import CoresetParams
-from coresift.selection.params.dedup import DedupParams
 from coresift.selection.params.draw import RANDOM
-from coresift.selection.params.facility_location import FacilityLocationParams
-from coresift.selection.params.herding import HerdingParams
-from coresift.selection.params.influence import InfluenceParams
-from coresift.selection.params.k_center import KCenterParams
-from coresift.selection.params.kernel_thinning import KernelThinningParams
-from coresift.selection.params.max_min import MaxMinParams
-from coresift.selection.params.probability_coverage import ProbabilityCoverageParams
-from coresift.selection.params.prototypes import PrototypesParams
-from coresift.selection.params.random import RandomParams
-from coresift.selection.params.semantic_compression import SemanticCompressionParams
-from coresift.selection.params.sensitivity import SensitivityParams
-from coresift.selection.params.stochastic import StochasticParams
-from coresift.selection.params.top_k import TopKParams
 
 if TYPE_CHECKING:
     from coresift.selection.base import Select
+    from coresift.selection.option import Params
 
 
 @dataclass(frozen=True)
@@ -49,10 +33,6 @@ class Method:
         ``target``.
     streaming : bool
         Whether it works at any number of rows within the memory budget.
-    params : type
-        Its options.
-    loader : str
-        ``module:function`` of its ``select(data, size, params, context)``.
     adds : tuple of str
         Columns it adds to the input's.
     adds_with_clusters : tuple of str
@@ -77,8 +57,6 @@ class Method:
     paper: str
     needs: tuple[str, ...]
     streaming: bool
-    params: type[Params]
-    loader: str
     adds: tuple[str, ...] = ("row", "weight")
     adds_with_clusters: tuple[str, ...] = ()
     size: Literal["required", "optional", "none"] = "required"
@@ -88,10 +66,19 @@ class Method:
     random_with: dict[str, tuple[str, ...]] = field(default_factory=dict)
     reads: tuple[str, ...] = ("vectors",)
 
+    @property
+    def params(self) -> type[Params]:
+        """Its options: ``KCenterParams`` of ``params/k_center.py``."""
+        title = "".join(word.capitalize() for word in self.name.split("-"))
+        return cast("type[Params]", getattr(self._module("params"), f"{title}Params"))
+
     def load(self) -> Select:
-        """Import the method."""
-        module, _, function = self.loader.partition(":")
-        return cast("Select", getattr(importlib.import_module(module), function))
+        """Import the method: ``select`` of ``methods/k_center.py``."""
+        return cast("Select", self._module("methods").select)
+
+    def _module(self, package: str) -> ModuleType:
+        name = self.name.replace("-", "_")
+        return importlib.import_module(f"coresift.selection.{package}.{name}")
 
     def added(self, *, clustered: bool) -> tuple[str, ...]:
         """Columns it adds, with a clustering or without."""
@@ -120,8 +107,6 @@ METHODS: dict[str, Method] = {
             "Clustering-Based Approach, 2024",
             needs=("clustering",),
             streaming=True,
-            params=BalancedParams,
-            loader="coresift.selection.methods.balanced:select",
             reads=("assignments",),
             adds=("row", "weight", "cluster"),
         ),
@@ -134,8 +119,6 @@ METHODS: dict[str, Method] = {
             needs=("clustering",),
             either=("score", "gradients", "labels"),
             streaming=True,
-            params=BanditParams,
-            loader="coresift.selection.methods.bandit:select",
             takes=("target",),
             reads=(*("assignments",) * 3, "gradients"),
             adds=("row", "weight", "score", "cluster", "rank"),
@@ -150,8 +133,6 @@ METHODS: dict[str, Method] = {
             "Clustering in Small Dimensional Euclidean Spaces, ICML 2023",
             needs=(),
             streaming=True,
-            params=CoresetParams,
-            loader="coresift.selection.methods.coreset:select",
             takes=("clustering",),
             reads=("vectors", *("assignments",) * 6),
         ),
@@ -163,8 +144,6 @@ METHODS: dict[str, Method] = {
             "Deduplication, 2023",
             needs=(),
             streaming=True,
-            params=DedupParams,
-            loader="coresift.selection.methods.dedup:select",
             reads=("vectors", "pairs"),
             size="none",
             takes=("clustering",),
@@ -178,8 +157,6 @@ METHODS: dict[str, Method] = {
             "Maximization: Identifying Representative Elements in Massive Data, NeurIPS 2013",
             needs=(),
             streaming=True,
-            params=FacilityLocationParams,
-            loader="coresift.selection.methods.facility_location:select",
             adds=("row", "weight", "score", "rank"),
             takes=("clustering",),
             random=False,
@@ -192,8 +169,6 @@ METHODS: dict[str, Method] = {
             paper="Chen, Welling and Smola, Super-Samples from Kernel Herding, UAI 2010",
             needs=(),
             streaming=True,
-            params=HerdingParams,
-            loader="coresift.selection.methods.herding:select",
             adds=("row", "weight", "score", "rank"),
             takes=("clustering",),
             # but for the rows that the bandwidth is measured on, where there are over 1,000
@@ -211,8 +186,6 @@ METHODS: dict[str, Method] = {
             needs=("target",),
             either=("gradients", "labels"),
             streaming=True,
-            params=InfluenceParams,
-            loader="coresift.selection.methods.influence:select",
             adds=("row", "weight", "score", "rank"),
             size="optional",
             adds_with_clusters=("cluster",),
@@ -231,8 +204,6 @@ METHODS: dict[str, Method] = {
             "ICLR 2018",
             needs=(),
             streaming=True,
-            params=KCenterParams,
-            loader="coresift.selection.methods.k_center:select",
             adds=("row", "weight", "score", "rank"),
         ),
         Method(
@@ -244,8 +215,6 @@ METHODS: dict[str, Method] = {
             "Near-Linear Time, ICLR 2022",
             needs=(),
             streaming=True,
-            params=KernelThinningParams,
-            loader="coresift.selection.methods.kernel_thinning:select",
             adds=("row", "weight", "rank"),
             takes=("clustering",),
         ),
@@ -257,8 +226,6 @@ METHODS: dict[str, Method] = {
             "Diversification with Submodular Utility, NeurIPS 2025",
             needs=(),
             streaming=True,
-            params=MaxMinParams,
-            loader="coresift.selection.methods.max_min:select",
             adds=("row", "weight", "score", "rank"),
             takes=("clustering",),
             random=False,
@@ -271,8 +238,6 @@ METHODS: dict[str, Method] = {
             "from Vision-Language Models, 2025",
             needs=("probabilities",),
             streaming=True,
-            params=ProbabilityCoverageParams,
-            loader="coresift.selection.methods.probability_coverage:select",
             adds=("row", "weight", "score", "rank"),
         ),
         Method(
@@ -283,8 +248,6 @@ METHODS: dict[str, Method] = {
             "Data Pruning, NeurIPS 2022",
             needs=("clustering",),
             streaming=True,
-            params=PrototypesParams,
-            loader="coresift.selection.methods.prototypes:select",
             reads=("assignments",) * 3,
             adds=("row", "weight", "score", "cluster", "rank"),
             size="optional",
@@ -297,8 +260,6 @@ METHODS: dict[str, Method] = {
             paper="",
             needs=(),
             streaming=True,
-            params=RandomParams,
-            loader="coresift.selection.methods.random:select",
         ),
         Method(
             name="semantic-compression",
@@ -308,8 +269,6 @@ METHODS: dict[str, Method] = {
             "Graph-Augmented Retrieval for Enhanced Vector Search, 2025",
             needs=(),
             streaming=True,
-            params=SemanticCompressionParams,
-            loader="coresift.selection.methods.semantic_compression:select",
             adds=("row", "weight", "score", "rank"),
             takes=("clustering",),
             random=False,
@@ -322,8 +281,6 @@ METHODS: dict[str, Method] = {
             "Sampling: Foundation Models and Beyond, ICML 2024",
             needs=("clustering",),
             streaming=True,
-            params=SensitivityParams,
-            loader="coresift.selection.methods.sensitivity:select",
             reads=("assignments",) * 6,
             takes=("losses",),
             adds=("row", "weight", "score", "cluster"),
@@ -336,8 +293,6 @@ METHODS: dict[str, Method] = {
             "Learning, TMLR 2023",
             needs=("score",),
             streaming=True,
-            params=StochasticParams,
-            loader="coresift.selection.methods.stochastic:select",
             reads=("vectors", "columns"),
             adds=("row", "weight", "score", "rank"),
             size="optional",
@@ -348,8 +303,6 @@ METHODS: dict[str, Method] = {
             paper="",
             needs=("score",),
             streaming=True,
-            params=TopKParams,
-            loader="coresift.selection.methods.top_k:select",
             reads=("vectors", "columns"),
             adds=("row", "weight", "score", "rank"),
             size="optional",

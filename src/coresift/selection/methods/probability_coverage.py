@@ -24,7 +24,6 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from coresift.core import randomness
@@ -32,6 +31,7 @@ from coresift.core.errors import InputError, ParameterError
 from coresift.core.selection import Selection
 from coresift.core.size import Size
 from coresift.core.smallest import Keys, SmallestPerGroup, ranks
+from coresift.io import compute as pc
 from coresift.io.vectors import Vectors
 from coresift.selection.base import Context, Data
 from coresift.selection.params.probability_coverage import ProbabilityCoverageParams

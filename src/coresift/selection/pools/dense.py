@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 
@@ -15,8 +16,9 @@ from coresift.selection.pools.above import LISTED_BYTES, Above, Higher
 from coresift.selection.pools.coverage import SPAN, TILE, Coverage, spans
 from coresift.selection.pools.similarity import Rows, Similarity
 
-# similarities of a task, and those of it that are added up at a time
-_TASK, _BLOCK = 1 << 20, 1 << 17
+# similarities of a task, and those of it that are added up at a time: with fewer, threads wait for
+# each other between the steps
+_TASK, _BLOCK = 1 << 20, 1 << 19
 # similarities of a task that makes them to list some: all of a row may have to be listed
 _MADE = 1 << 22
 # rows whose similarities are turned at a time: as many as a cache line holds
@@ -163,10 +165,11 @@ class Kept(Dense):
                 found[start : start + block] = _covered(units, self.best, self.weight)
             return found - covered
 
-        step = max(1, _TASK // len(self))
-        parts = [some[start : start + step] for start in range(0, len(some), step)]
-        if len(parts) <= 1:
+        if len(some) * len(self) <= _BLOCK:
             return task(some)
+        # as many for each worker
+        workers = self._engine.workers
+        parts = np.array_split(some, workers * math.ceil(len(some) * len(self) / workers / _TASK))
         return np.concatenate(list(self._engine.map(task, parts)))
 
     def _higher(self, best: NDArray[np.float32]) -> Iterator[Higher]:

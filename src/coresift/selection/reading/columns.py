@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from coresift.core.errors import ParameterError
+from coresift.io import compute as pc
 from coresift.io import expressions
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from coresift.core.errors import ParameterError
+from coresift.io import compute as pc
 from coresift.selection.base import Data
 from coresift.selection.reading.columns import Block, Column, plain
 
