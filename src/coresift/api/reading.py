@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from coresift.api.run import Run
 from coresift.clustering.saved import SavedClustering
 from coresift.core.errors import CoresiftError, MismatchError
-from coresift.evaluation.subset import SubsetFile
 from coresift.io.dump import Dump, InputOptions
 from coresift.io.provenance import Provenance
+
+if TYPE_CHECKING:
+    from coresift.evaluation.subset import SubsetFile
 
 # what names the dump of an evaluation, and what it is, for messages
 EVALUATION = ("--full names", "this evaluation")

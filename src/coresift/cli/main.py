@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import signal
@@ -85,7 +86,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     signal.signal(signal.SIGTERM, _terminate)
     console.show_logged_warnings()
-    sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
+    code = run(sys.argv[1:] if arguments is None else list(arguments))
+    # Python would look for what it can free, which takes longer than the rest of the end
+    gc.freeze()
+    sys.exit(code)
 
 
 def completion_script(shell: str) -> str:

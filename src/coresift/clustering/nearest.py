@@ -199,7 +199,7 @@ def settle(
         others[some] = rough_distances(rows, centers.points, label[some], row[some])
         np.minimum.at(least, row[some], others[some])
         measured = np.concatenate([measured, some])
-    unsure = np.unique(row[measured])
+    unsure = np.flatnonzero(np.bincount(row[measured]))
     distance = np.concatenate([rough[unsure], others[measured]])
     row = np.concatenate([unsure, row[measured]])
     label = np.concatenate([guess[unsure], label[measured]])

@@ -282,7 +282,7 @@ def decode(
     if column.layout == "binary":
         flat = _from_bytes(array, column)
     else:
-        elements = array.flatten()
+        elements = _elements(array, column)
         if elements.null_count:
             missing = ~_valid(elements).reshape(-1, column.dim).all(axis=1)
             whole = np.ones(rows, np.bool_) if good is None else good
@@ -299,6 +299,13 @@ def decode(
 
 def _valid(array: pa.Array) -> NDArray[np.bool_]:
     return np.asarray(array.is_valid().to_numpy(zero_copy_only=False), dtype=np.bool_)
+
+
+def _elements(array: pa.Array, column: VectorColumn) -> pa.Array:
+    if column.layout == "fixed_size_list":
+        # what flatten() gives, too, but that would import pyarrow.compute
+        return array.values.slice(array.offset * column.dim, len(array) * column.dim)
+    return array.flatten()
 
 
 def _from_bytes(array: pa.Array, column: VectorColumn) -> NDArray[np.generic]:

@@ -173,7 +173,7 @@ def _pieces(starts: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
     """Consecutive runs, first and last and one, with about as many elements as a piece may have."""
     marks = np.arange(_PIECE, starts[-1] + _PIECE, _PIECE)
     cuts = np.minimum(np.searchsorted(starts, marks), len(starts) - 1)
-    yield from itertools.pairwise(np.unique(np.concatenate([[0], cuts])).tolist())
+    yield from itertools.pairwise(dict.fromkeys([0, *cuts.tolist()]))
 
 
 def _sums(rows: NDArray[np.int32], values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
