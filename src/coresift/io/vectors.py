@@ -18,6 +18,9 @@ from coresift.io.dump import Dump, Shard
 from coresift.io.layout import REASONS, VectorColumn, decode, mark_unusable
 from coresift.io.store import Arrays, RowStore, Scratch, cut_runs
 
+# of few rows, runs are as many, but not smaller
+_RUNS, _LEAST_RUN_BYTES = 16, 1 << 20
+
 
 @dataclass(frozen=True)
 class VectorBatch:
@@ -153,8 +156,13 @@ class Vectors(Shared):
         return self._store.resident
 
     def runs(self) -> list[tuple[int, int]]:
-        """Runs of rows ``(start, stop)``: a batch, or about 16 MB of float32 vectors."""
-        step = self._step or max(256, self._run_bytes // (4 * self.dim))
+        """Runs of rows ``(start, stop)``: a batch, or about 16 MB of float32 vectors.
+
+        Of few rows less, so that each thread has some.
+        """
+        row = 4 * self.dim
+        size = min(self._run_bytes, max(_LEAST_RUN_BYTES, self.rows * row // _RUNS))
+        step = self._step or max(256, size // row)
         return cut_runs(self.rows, step, self._store.cuts)
 
     def read(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -26,8 +26,10 @@ _STRIP = 16
 # similarities that still add are listed once they are at most this share of all; whether they are
 # is seen from so many rows, about so often while the chosen rows double
 _FEW, _SAMPLE, _LOOKS = 1.0 / 64.0, 64, 4
+# and that may be wrong by so much
+_WRONG = 1.25
 # what a similarity in memory takes, with those that are listed beside
-PAIR_BYTES = 4 + _FEW * LISTED_BYTES
+PAIR_BYTES = 4 + _WRONG * _FEW * LISTED_BYTES
 
 
 class Dense(Coverage):
@@ -51,7 +53,7 @@ class Dense(Coverage):
     ) -> None:
         super().__init__(weight)
         self._similarity, self._rows, self._engine = similarity, rows, engine
-        self._most = int(min(_FEW * len(rows) ** 2, room / LISTED_BYTES))
+        self._most = int(min(_WRONG * _FEW * len(rows) ** 2, room / LISTED_BYTES))
         self._above: Above | None = None
         self._added, self._next_look = 0, 1
 
@@ -79,7 +81,7 @@ class Dense(Coverage):
         else:
             # what nothing is lost by leaving uncovered adds nothing
             best = np.where(self.weight > 0.0, self.best, np.inf).astype(np.float32)
-            if self._adding(best) <= self._most:
+            if self._adding(best) <= self._most / _WRONG:
                 self._above = Above.of(self._higher(best), self.best, self.weight, self._most)
             if self._above is None:
                 self._next_look = self._added + max(1, self._added // _LOOKS)

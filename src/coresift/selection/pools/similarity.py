@@ -112,8 +112,12 @@ class Similarity:
             else:
                 wide /= self.bound
                 grid = _GRID
-            made[part] = np.rint(wide * grid) / grid
-            squares[part] = np.square(made[part]).sum(axis=1)
+            # a power of two, so that only rounding rounds
+            wide *= grid
+            np.rint(wide, out=wide)
+            wide /= grid
+            made[part] = wide
+            squares[part] = np.square(wide, out=wide).sum(axis=1)
         return Rows(made, squares)
 
     def units(self, left: Rows, right: Rows) -> NDArray[np.float32]:
