@@ -18,11 +18,14 @@ from coresift.core import randomness
 from coresift.core.errors import ParameterError
 from coresift.core.memory import current_rss
 from coresift.core.selection import Selection
+from coresift.engine.serial import SerialEngine
 from coresift.io.dump import InputOptions
 from coresift.selection.pools import above as above_module
 from coresift.selection.pools import covering, dense
 from coresift.selection.pools import maximise as maximise_module
 from coresift.selection.pools.above import Above, Higher
+from coresift.selection.pools.dense import Kept
+from coresift.selection.pools.similarity import Similarity
 from coresift.selection.registry import METHODS
 from tests.data import digits, digits_dump, gaussians, vector_table, write_dump
 from tests.selection.choosing import choose
@@ -140,6 +143,35 @@ def test_gains_that_are_kept_up_to_date(
                 above.narrow(best)
         expected = (np.maximum(matrix - best[:, None], 0.0) * weight[:, None]).sum(axis=0)
         assert above.gains.tolist() == expected.tolist()
+
+
+@given(
+    seed=st.integers(0, 1000),
+    weights=st.lists(st.integers(0, 1_000_000), min_size=40, max_size=40),
+    share=st.floats(0.0, 1.2),
+    block=st.integers(1, 400),
+)
+def test_gains_below_what_is_asked_for_are_bounds(
+    seed: int, weights: list[int], share: float, block: int
+) -> None:
+    vectors = np.random.default_rng(seed).normal(size=(40, 5)).astype(np.float32)
+    similarity = Similarity("cosine")
+    weight = np.array([1.0, *weights[1:]]) * math.pi
+    coverage = Kept(similarity, similarity.rows(vectors), weight, SerialEngine(), 0)
+    coverage.add(7)
+    every = np.arange(40)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dense, "_BLOCK", block)
+        exact = coverage.gains(every)
+        least = share * float(exact.max())
+        found = coverage.gains(every, least)
+    units = np.array([coverage.column(place) for place in range(40)], np.float64)
+    expected = np.maximum(units - coverage.best, 0.0) @ coverage.weight
+    assert exact.tolist() == expected.tolist()
+    high = exact >= least
+    assert found[high].tolist() == exact[high].tolist()
+    assert (found >= exact).all()
+    assert (found[~high] < least).all()
 
 
 @settings(

@@ -38,11 +38,11 @@ class Higher:
     @classmethod
     def of(cls, units: NDArray[np.float32], best: NDArray[np.float32], first: int = 0) -> Higher:
         """Those of a block of similarities to rows from ``first`` on."""
-        higher = units > best[:, None]
-        counts = np.count_nonzero(higher, axis=1)
-        places = np.flatnonzero(higher)
+        places = np.flatnonzero(units > best[:, None])
+        starts = units.shape[1] * np.arange(len(units) + 1)
+        counts = np.diff(np.searchsorted(places, starts))
         values = np.take(units, places)
-        places += np.repeat(first - units.shape[1] * np.arange(len(units)), counts)
+        places += np.repeat(first - starts[:-1], counts)
         return cls(counts, places.astype(np.int32), values)
 
     @classmethod
@@ -147,14 +147,15 @@ class Above:
         counts = np.zeros(len(best), np.int64)
         kept = 0
         for first, last in _pieces(self._starts):
-            part = slice(*self._starts[[first, last]])
-            owner = np.repeat(np.arange(first, last), np.diff(self._starts[first : last + 1]))
-            still = self._units[part] > best[owner]
-            counts[first:last] = np.bincount(owner[still] - first, minlength=last - first)
-            end = kept + int(np.count_nonzero(still))
+            starts = self._starts[first : last + 1]
+            part = slice(starts[0], starts[-1])
+            covered = np.repeat(best[first:last], np.diff(starts))
+            still = starts[0] + np.flatnonzero(self._units[part] > covered)
+            counts[first:last] = np.diff(np.searchsorted(still, starts))
+            end = kept + len(still)
             # to the front of the same arrays: what is there has been read
-            self._others[kept:end] = self._others[part][still]
-            self._units[kept:end] = self._units[part][still]
+            self._others[kept:end] = self._others[still]
+            self._units[kept:end] = self._units[still]
             kept = end
         self._starts = _starts_of(counts)
         held = len(self._others)

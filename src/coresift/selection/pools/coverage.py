@@ -82,8 +82,11 @@ class Coverage(ABC):
         """Similarity of a row to all, in units."""
 
     @abstractmethod
-    def gains(self, some: NDArray[np.int64]) -> NDArray[np.float64]:
-        """What each of some rows would add now, in units."""
+    def gains(self, some: NDArray[np.int64], least: float = -np.inf) -> NDArray[np.float64]:
+        """What each of some rows would add now, in units.
+
+        Of those that add less than ``least``, perhaps only a bound from above that is less, too.
+        """
 
     @abstractmethod
     def all_gains(self) -> NDArray[np.float64]:

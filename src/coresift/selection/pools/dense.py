@@ -18,7 +18,7 @@ from coresift.selection.pools.similarity import Rows, Similarity
 
 # similarities of a task, and those of it that are added up at a time: with fewer, threads wait for
 # each other between the steps
-_TASK, _BLOCK = 1 << 20, 1 << 19
+_TASK, _BLOCK = 1 << 20, 1 << 18
 # similarities of a task that makes them to list some: all of a row may have to be listed
 _MADE = 1 << 22
 # rows whose similarities are turned at a time: as many as a cache line holds
@@ -69,9 +69,9 @@ class Dense(Coverage):
             self._look()
         return None if self._above is None else self._above.gains
 
-    def gains(self, some: NDArray[np.int64]) -> NDArray[np.float64]:
-        """What each of some rows would add now, in units."""
-        return self._measured(some) if self._above is None else self._above.gains[some]
+    def gains(self, some: NDArray[np.int64], least: float = -np.inf) -> NDArray[np.float64]:
+        """What each of some rows would add now, in units, or less than ``least``."""
+        return self._measured(some, least) if self._above is None else self._above.gains[some]
 
     def _look(self) -> None:
         """List the similarities that still add, if they are few."""
@@ -102,8 +102,8 @@ class Dense(Coverage):
         """Similarities of some rows to consecutive ones, valid until a thread asks again."""
 
     @abstractmethod
-    def _measured(self, some: NDArray[np.int64]) -> NDArray[np.float64]:
-        """What each of some rows would add now, from their similarities to all."""
+    def _measured(self, some: NDArray[np.int64], least: float) -> NDArray[np.float64]:
+        """As :meth:`gains`, from their similarities to all."""
 
     @abstractmethod
     def _higher(self, best: NDArray[np.float32]) -> Iterator[Higher]:
@@ -138,6 +138,10 @@ class Kept(Dense):
 
         # what each would add to nothing
         self._first = _by_tiles(len(rows), task, engine)
+        self._rough_weight = self.weight.astype(np.float32)
+        # what is left of a sum of products at worst, in float32 and in any order (Higham, Accuracy
+        # and Stability of Numerical Algorithms, 2nd ed., section 3.1); a weight is rounded, too
+        self._rounded = 1.0 - (len(rows) + 2) * 2.0**-24
 
     def column(self, place: int) -> NDArray[np.float32]:
         """Similarity of a row to all, in units."""
@@ -154,8 +158,31 @@ class Kept(Dense):
         found: NDArray[np.float32] = self._matrix[some, span]
         return found
 
-    def _measured(self, some: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _measured(self, some: NDArray[np.int64], least: float) -> NDArray[np.float64]:
         covered = float(self.best @ self.weight)
+
+        def exactly(units: NDArray[np.float32]) -> NDArray[np.float64]:
+            return _covered(units, self.best, self.weight) - covered
+
+        def roughly(units: NDArray[np.float32]) -> NDArray[np.float64]:
+            np.maximum(units, self.best, out=units)
+            # of integers up to 2^24, so exact: only the sum is rounded
+            np.subtract(units, self.best, out=units)
+            return (units @ self._rough_weight).astype(np.float64) / self._rounded
+
+        if least <= 0.0 or self._rounded <= 0.0:
+            return self._by_rows(some, exactly)
+        found = self._by_rows(some, roughly)
+        high = np.flatnonzero(found >= least)
+        found[high] = self._by_rows(some[high], exactly)
+        return found
+
+    def _by_rows(
+        self,
+        some: NDArray[np.int64],
+        measure: Callable[[NDArray[np.float32]], NDArray[np.float64]],
+    ) -> NDArray[np.float64]:
+        """What is measured of rows by a copy of their similarities to all."""
         block = max(1, _BLOCK // len(self))
 
         def task(part: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -164,8 +191,8 @@ class Kept(Dense):
                 places = part[start : start + block]
                 units = workspace.take("rows of units", (len(places), len(self)))
                 np.take(self._matrix, places, axis=0, out=units, mode="clip")
-                found[start : start + block] = _covered(units, self.best, self.weight)
-            return found - covered
+                found[start : start + block] = measure(units)
+            return found
 
         if len(some) * len(self) <= _BLOCK:
             return task(some)
@@ -212,7 +239,7 @@ class Remade(Dense):
     def _units(self, some: NDArray[np.int64], span: slice) -> NDArray[np.float32]:
         return self._similarity.units(self._rows[some], self._rows[span])
 
-    def _measured(self, some: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _measured(self, some: NDArray[np.int64], least: float) -> NDArray[np.float64]:  # noqa: ARG002
         def task(span: slice) -> NDArray[np.float64]:
             best, weight = self.best[span], self.weight[span]
             return _covered(self._units(some, span), best, weight) - best @ weight

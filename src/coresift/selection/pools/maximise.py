@@ -7,7 +7,7 @@ bounds what it adds now. All of these use that, and none of it shows in the resu
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -77,14 +77,15 @@ class Greedy:
         if not stale.any():
             return int(some[bound.argmax()])
         top, most, asked = -1, -np.inf, 0
-        for high in _falling(bound, self._batch):
+        for high in _falling(bound, [_LEAST, self._batch]):
             first = high[0]
             if top >= 0 and (bound[first] < most or (bound[first] == most and first > top)):
                 break
             part = np.sort(high)
             old = part[stale[part]]
             if len(old):
-                self.measure(some[old])
+                # a bonus may rise, and what a row adds without it says little
+                self.measure(some[old], most if self._bonus is None else -np.inf)
                 bound[old] = self._bound(some[old])
                 asked += len(old)
             best = int(part[bound[part].argmax()])
@@ -98,10 +99,10 @@ class Greedy:
         bound = self.bounds[some]
         return bound if self._bonus is None else bound + self._bonus.values[some]
 
-    def measure(self, some: NDArray[np.int64]) -> NDArray[np.float64]:
-        """What some rows add now."""
-        gains = self.bounds[some] = self.coverage.gains(some)
-        self._fresh[some] = True
+    def measure(self, some: NDArray[np.int64], least: float) -> NDArray[np.float64]:
+        """What some rows add now; of those that add less than ``least``, a bound that is less."""
+        gains = self.bounds[some] = self.coverage.gains(some, least)
+        self._fresh[some] = gains >= least
         return gains
 
     def take(self, place: int) -> float:
@@ -187,7 +188,7 @@ def threshold(coverage: Coverage, n: int, epsilon: float) -> Picks:
             if not len(high):
                 break
             some = high[:batch]
-            good = np.flatnonzero(state.measure(some) >= bar)
+            good = np.flatnonzero(state.measure(some, bar) >= bar)
             start, batch = int(some[-1]) + 1, min(_MOST, 2 * batch)
             if len(good):
                 # what the others add is not known any more
@@ -198,11 +199,13 @@ def threshold(coverage: Coverage, n: int, epsilon: float) -> Picks:
     return _repeat(state, n, places, gains)
 
 
-def _falling(values: NDArray[np.float64], batch: int) -> Iterator[NDArray[np.int64]]:
-    """Positions by falling value, of equals the first, ``batch`` at a time and then more.
+def _falling(values: NDArray[np.float64], batches: Sequence[int]) -> Iterator[NDArray[np.int64]]:
+    """Positions by falling value, of equals the first: so many, then so many, and then more.
 
     Values of positions that were given may change.
     """
+    sizes = iter(batches)
+    batch = next(sizes)
     left, count = np.arange(len(values)), 2 * _MOST
     while len(left):
         mine = values[left]
@@ -214,7 +217,7 @@ def _falling(values: NDArray[np.float64], batch: int) -> Iterator[NDArray[np.int
         while start < len(highest):
             yield highest[start : start + batch]
             start += batch
-            batch = min(_MOST, 2 * batch)
+            batch = next(sizes, min(_MOST, 2 * batch))
         left, count = left[~high], 4 * count
 
 

@@ -46,7 +46,7 @@ class Sparse(Coverage):
         found[self._covered[part]] = self._units[part]
         return found
 
-    def gains(self, some: NDArray[np.int64]) -> NDArray[np.float64]:
+    def gains(self, some: NDArray[np.int64], least: float = -np.inf) -> NDArray[np.float64]:  # noqa: ARG002
         """What each of some rows would add now, in units."""
         starts, lengths = self._starts[some], self._starts[some + 1] - self._starts[some]
         owner = np.repeat(np.arange(len(some)), lengths)
