@@ -22,7 +22,7 @@ from coresift.io.vectors import Vectors
 from coresift.selection.kernel import halving, swapping
 from coresift.selection.kernel.embedding import similarity
 from coresift.selection.kernel.halving import halve, thresholds
-from coresift.selection.kernel.kernels import Kernel, Rows
+from coresift.selection.kernel.kernels import Kernel, Pooled, Rows
 from coresift.selection.kernel.swapping import Columns, objectives, ordered, refined
 from coresift.selection.kernel.thinning import Sequence, most_levels, systematic, thinned
 from coresift.selection.methods import kernel_thinning
@@ -39,9 +39,12 @@ Values = NDArray[np.float64]
 SERIAL = SerialEngine()
 
 
+def pooled(vectors: NDArray[np.floating]) -> Pooled:
+    return Pooled.of(vectors.astype(np.float32))
+
+
 def rows_of(vectors: NDArray[np.floating]) -> Rows:
-    wide = vectors.astype(np.float64)
-    return Rows.of(vectors.astype(np.float32), wide.mean(axis=0))
+    return pooled(vectors).part(0, len(vectors))
 
 
 def plain_split(kernel: Values, rounds: int, delta: float, coins: list[Values]) -> list[list[int]]:
@@ -82,7 +85,7 @@ def test_split_as_the_plain_algorithm(name: str, monkeypatch: pytest.MonkeyPatch
     expected = plain_split(kernel, 4, 0.5, list(drawn.values()))
     sequence = Sequence(
         Kernel(((name, 2.0),)),
-        rows_of(vectors),
+        pooled(vectors),
         np.arange(192),
         lambda stage, points: drawn[int(stage.removeprefix("split/"))],
     )
@@ -106,7 +109,7 @@ def test_two_pairs_by_hand() -> None:
     bars = thresholds(np.array([[1.0, 1.0]]), 0.1)
     np.testing.assert_allclose(bars, [[1.0, bar]])
     alpha = 2 * k[2] - k[3] - k[1]
-    rows = rows_of(vectors)
+    rows = pooled(vectors)
     for first, sign in ((0.4, 1), (0.6, -1)):
         chance = 0.5 * (1 - sign * alpha / bar)
         for second, kept in ((chance - 1e-6, True), (chance + 1e-6, False)):
@@ -127,7 +130,7 @@ def test_compress_halves_all(size: int, rounds: int, levels: int, seed: int) -> 
     random = np.random.default_rng(seed)
     sequence = Sequence(
         Kernel((("gaussian", 1.0),)),
-        rows_of(random.normal(size=(size << rounds, 2))),
+        pooled(random.normal(size=(size << rounds, 2))),
         np.arange(size << rounds),
         lambda stage, points: random.random(points.shape),
     )

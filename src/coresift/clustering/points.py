@@ -35,7 +35,7 @@ class Points(Protocol):
         """Row ids and vectors of a run, valid until this thread reads again."""
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return a copy of the vectors of some row ids, ascending."""
+        """Vectors of some row ids, ascending; not to be written."""
 
     def kept_rows(self) -> NDArray[np.int64]:
         """Row ids, ascending."""
@@ -123,7 +123,7 @@ class Sample(Shared):
         return self.ids[start:stop], self._store.read(start, stop)
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return a copy of the vectors of some row ids, ascending."""
+        """Vectors of some row ids, ascending; not to be written."""
         return self._store.gather(np.searchsorted(self.ids, rows))
 
     def kept_rows(self) -> NDArray[np.int64]:
@@ -160,7 +160,7 @@ class Held(Shared):
         return np.arange(start, stop), self._array[start:stop]
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return a copy of the vectors of some row ids, ascending."""
+        """Vectors of some row ids, ascending; not to be written."""
         return self._array[rows]
 
     def kept_rows(self) -> NDArray[np.int64]:

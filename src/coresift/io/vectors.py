@@ -184,7 +184,7 @@ class Vectors(Shared):
         return rows, raw.astype(np.float32, copy=False)
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return a copy of some kept rows' vectors; ``rows`` ascending."""
+        """Some kept rows' vectors, not to be written; ``rows`` ascending."""
         return self._widen(self._store.gather(rows))
 
     def as_stored(self, rows: NDArray[np.int64], kind: pa.DataType) -> pa.Array | None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coresift.engine.base import Engine
-from coresift.selection.kernel.kernels import Kernel, Rows
+from coresift.selection.kernel.kernels import Kernel, Pooled, Rows
 
 Values = NDArray[np.float64]
 
@@ -34,7 +34,7 @@ def similarity_to_all(kernel: Kernel, rows: Rows, mass: Values, engine: Engine) 
 
 
 def similarity(
-    kernel: Kernel, rows: Rows, others: Rows, mass: Values | None, engine: Engine
+    kernel: Kernel, rows: Rows, others: Rows | Pooled, mass: Values | None, engine: Engine
 ) -> Values:
     """Sum over other rows y of mass(y) k(x, y) for each row x; of k(x, y) without a mass."""
     parts = [(start, start + _TILE) for start in range(0, len(others), _TILE)]

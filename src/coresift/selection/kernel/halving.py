@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from coresift.engine.base import Engine
 from coresift.engine.serial import SerialEngine
-from coresift.selection.kernel.kernels import Kernel, Rows
+from coresift.selection.kernel.kernels import Kernel, Pooled, Rows
 
 Values = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -30,7 +30,7 @@ _TOGETHER = 1 << 20
 
 
 def halve(
-    kernel: Kernel, rows: Rows, sets: Places, coins: Values, chance: float, engine: Engine
+    kernel: Kernel, rows: Pooled, sets: Places, coins: Values, chance: float, engine: Engine
 ) -> NDArray[np.bool_]:
     """Whether the first of each pair is kept; of the others the second is.
 
@@ -38,7 +38,7 @@ def halve(
     ----------
     kernel : Kernel
         The split kernel.
-    rows : Rows
+    rows : Pooled
         The vectors.
     sets : ndarray of int64, shape (sets, 2 pairs)
         Places in ``rows``; those at 2i and 2i + 1 are a pair.
@@ -54,7 +54,7 @@ def halve(
     ndarray of bool, shape (sets, pairs)
     """
     count, size = sets.shape
-    together = max(1, _TOGETHER // (size * rows.values.shape[1]))
+    together = max(1, _TOGETHER // (size * rows.vectors.shape[1]))
     if count <= together:
         return _halved(kernel, rows.take(sets), coins, chance, engine)
 

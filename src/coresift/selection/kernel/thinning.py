@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from coresift.engine.base import Engine
 from coresift.selection.kernel.halving import Places, Values, halve
-from coresift.selection.kernel.kernels import Kernel, Rows
+from coresift.selection.kernel.kernels import Kernel, Pooled
 
 # failure probability of the whole thinning, delta in the papers, as in their experiments
 _DELTA = 0.5
@@ -30,7 +30,7 @@ class Sequence:
     ----------
     kernel : Kernel
         The split kernel.
-    rows : Rows
+    rows : Pooled
         The vectors of a pool.
     places : ndarray of int64, shape (points,)
         Which row each point is.
@@ -39,7 +39,7 @@ class Sequence:
     """
 
     kernel: Kernel
-    rows: Rows
+    rows: Pooled
     places: Places
     coins: Coins
 

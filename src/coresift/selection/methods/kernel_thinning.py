@@ -23,7 +23,7 @@ from coresift.io.vectors import Vectors
 from coresift.selection.base import Context, Data
 from coresift.selection.kernel.embedding import similarity
 from coresift.selection.kernel.halving import Places, Values
-from coresift.selection.kernel.kernels import Kernel, Rows, find_kernel
+from coresift.selection.kernel.kernels import Kernel, Pooled, Rows, find_kernel
 from coresift.selection.kernel.swapping import PASSES, Columns, objectives, ordered, refined
 from coresift.selection.kernel.thinning import Sequence, most_levels, systematic, thinned
 from coresift.selection.params.kernel_thinning import KernelThinningParams
@@ -57,9 +57,9 @@ def select(
         thinning.pick,
         method="kernel-thinning",
         pool_rows=_POOL_ROWS,
-        # vectors in float64; without Compress also a copy for the points of the first halving, up
-        # to twice as many, and the similarities to the rows that are chosen
-        row_bytes=8 * data.dim * (3 if whole else 1) + (8 * _PART if whole else 256),
+        # without Compress the points of the first halving in float64, up to twice as many, and the
+        # similarities to the rows that are chosen
+        row_bytes=16 * data.dim + 8 * _PART if whole else 256,
         fit=thinning.fit,
     )
 
@@ -86,8 +86,8 @@ class _Thinning:
 
     def pick(self, pool: Pool, n: int, engine: Engine) -> Picked:
         """Thin each part of the pool; the same weight to all."""
-        center = pool.vectors.mean(axis=0, dtype=np.float64)
-        rows, given = Rows.of(pool.vectors, center), Rows.of(pool.given, center)
+        rows = Pooled.of(pool.vectors)
+        given = Rows.of(pool.given, rows.center)
         parts = _parts(pool.mass, n)
 
         def task(part: tuple[int, int, int]) -> Places:
@@ -121,11 +121,11 @@ class _Thinning:
         return rounds, max(0, min(rounds - kept, most_levels(n, rounds)))
 
     def _part(
-        self, pool: Pool, rows: Rows, given: Rows, part: tuple[int, int, int], engine: Engine
+        self, pool: Pool, rows: Pooled, given: Rows, part: tuple[int, int, int], engine: Engine
     ) -> Places:
         """Places of the chosen ones in the pool, by rank."""
         start, stop, n = part
-        rows, mass = rows.part(start, stop), pool.mass[start:stop]
+        rows, mass = rows[start:stop], pool.mass[start:stop]
         purpose = f"kernel-thinning/{len(pool)}"
         points, sets = self._thinned(rows, mass, pool.rows[start:stop], n, purpose, engine)
         candidates = np.unique(points)
@@ -149,7 +149,7 @@ class _Thinning:
         return start + candidates[chosen[order]]
 
     def _thinned(
-        self, rows: Rows, mass: Values, ids: Places, n: int, purpose: str, engine: Engine
+        self, rows: Pooled, mass: Values, ids: Places, n: int, purpose: str, engine: Engine
     ) -> tuple[Places, Places]:
         """Rows that Compress leaves, in their order, and these split into sets of ``n``."""
         rounds, levels = self._rounds(len(rows), n)
