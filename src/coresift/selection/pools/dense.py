@@ -16,9 +16,9 @@ from coresift.selection.pools.above import LISTED_BYTES, Above, Higher
 from coresift.selection.pools.coverage import SPAN, TILE, Coverage, spans
 from coresift.selection.pools.similarity import Rows, Similarity
 
-# similarities of a task, and those of it that are added up at a time: with fewer, threads wait for
-# each other between the steps
-_TASK, _BLOCK = 1 << 20, 1 << 18
+# similarities of a task, and those of it that are added up at a time: threads wait for each other
+# between the steps, so that these must not be short
+_TASK, _BLOCK = 1 << 22, 1 << 20
 # similarities of a task that makes them to list some: all of a row may have to be listed
 _MADE = 1 << 22
 # rows whose similarities are turned at a time: as many as a cache line holds

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from coresift.core import randomness
 from coresift.selection.pools.coverage import Coverage
 
-_LEAST, _MOST = 8, 256
+_LEAST, _MOST = 8, 512
 
 Picks = tuple[NDArray[np.int64], NDArray[np.float64]]
 
