@@ -205,7 +205,7 @@ class Kept(Dense):
         def task(span: slice) -> Higher:
             return Higher.of(self._matrix[span], best[span])
 
-        return self._engine.map(task, spans(len(self), max(1, _TASK // len(self))))
+        return self._engine.map(task, spans(len(self), max(1, _BLOCK // len(self))))
 
 
 class Remade(Dense):
