@@ -26,7 +26,7 @@ Places = NDArray[np.int64]
 _PANEL = 128
 # kernel values of a panel, and numbers in the vectors of sets that are halved together
 _PANEL_VALUES = 1 << 22
-_TOGETHER = 1 << 20
+_TOGETHER = 1 << 19
 
 
 def halve(
