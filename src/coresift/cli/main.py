@@ -82,6 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from click.shell_completion import shell_complete
 
         sys.exit(shell_complete(cli, {}, "coresift", _COMPLETE, os.environ[_COMPLETE]))
+    # until a command begins its work there is no garbage, and looking for it takes time
+    gc.disable()
     from coresift.cli import console
 
     signal.signal(signal.SIGTERM, _terminate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -303,6 +304,9 @@ def watched(values: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Keywords that let a verb report to whoever is watching: a terminal, or a recipe."""
     from coresift.cli import console
 
+    # what was imported stays, and need not be gone through when the work's garbage is collected
+    gc.freeze()
+    gc.enable()
     lent = click.get_current_context().meta.get(LENT, {})
     shown = console.shows_progress(values)
     values.pop("quiet")

@@ -172,6 +172,9 @@ def _starts_of(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _pieces(starts: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
     """Consecutive runs, first and last and one, with about as many elements as a piece may have."""
+    if 0 < starts[-1] <= _PIECE:
+        yield 0, len(starts) - 1
+        return
     marks = np.arange(_PIECE, starts[-1] + _PIECE, _PIECE)
     cuts = np.minimum(np.searchsorted(starts, marks), len(starts) - 1)
     yield from itertools.pairwise(dict.fromkeys([0, *cuts.tolist()]))

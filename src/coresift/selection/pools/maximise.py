@@ -70,6 +70,13 @@ class Greedy:
         self._bonus = bonus
         self._batch = _LEAST
 
+    def first(self) -> int:
+        """The free row that adds most; of equals the first."""
+        if self._fresh.all():
+            gains = self.bounds if self._bonus is None else self.bounds + self._bonus.values
+            return int(np.where(self.free, gains, -np.inf).argmax())
+        return self.best(np.flatnonzero(self.free))
+
     def best(self, some: NDArray[np.int64]) -> int:
         """Of some free rows, ascending, the one that adds most; of equals the first."""
         bound = self._bound(some)
@@ -224,6 +231,6 @@ def _falling(values: NDArray[np.float64], batches: Sequence[int]) -> Iterator[ND
 def _repeat(state: Greedy, n: int, places: list[int], gains: list[float]) -> Picks:
     """Choose the best row until there are ``n``."""
     while len(places) < n:
-        places.append(state.best(np.flatnonzero(state.free)))
+        places.append(state.first())
         gains.append(state.take(places[-1]))
     return np.array(places, np.int64), np.array(gains)
