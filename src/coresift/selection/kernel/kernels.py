@@ -20,7 +20,7 @@ from coresift.selection.params.kernels import KernelParams
 
 Values = NDArray[np.float64]
 
-# vectors whose mean is where a pool lies
+# vectors whose mean is the center of a pool
 _CENTERED = 1024
 # squared distances below this share of the squared norms are rounding: the rows are equal
 _ROUNDING = 1e-13
@@ -80,7 +80,7 @@ class Pooled:
 
     @classmethod
     def of(cls, vectors: NDArray[np.float32]) -> Pooled:
-        """Vectors, which must be some, and about where they lie."""
+        """At least one vector; the center is the mean of about a thousand of them."""
         some = vectors[:: max(1, len(vectors) // _CENTERED)]
         return cls(vectors, some.mean(axis=0, dtype=np.float64))
 
