@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +184,16 @@ def test_vectors_are_taken_by_row_from_memory_and_scratch(tmp_path: Path) -> Non
             for rows in (np.array([0, 3, 89]), np.arange(90), np.arange(0)):
                 expected = VECTORS.astype(np.float16).astype(np.float32)[rows]
                 assert np.array_equal(vectors.take(rows), expected)
+
+
+def test_what_was_taken_cannot_change_what_is_held(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"v": fixed("float32")}), tmp_path / "a.parquet")
+    dump = open_dump([tmp_path])
+    for memory in (1 << 40, 1):
+        with Scratch() as scratch:
+            vectors = ingest(dump, LocalEngine(1), Budget(memory), scratch, Silent())
+            for rows in (np.arange(90), np.arange(3, 7), np.array([5]), np.array([2, 4])):
+                taken = vectors.take(rows)
+                with suppress(ValueError):
+                    taken[:] = -1000.0
+                assert np.array_equal(vectors.take(np.arange(90)), VECTORS.astype(np.float32))
