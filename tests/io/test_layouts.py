@@ -181,7 +181,7 @@ def test_vectors_are_taken_by_row_from_memory_and_scratch(tmp_path: Path) -> Non
     for memory in (1 << 40, 1):
         with Scratch() as scratch:
             vectors = ingest(dump, LocalEngine(1), Budget(memory), scratch, Silent())
-            for rows in (np.array([0, 3, 89]), np.arange(90), np.arange(0)):
+            for rows in (np.array([0, 3, 89]), np.arange(90), np.arange(0), np.array([3, 3, 5])):
                 expected = VECTORS.astype(np.float16).astype(np.float32)[rows]
                 assert np.array_equal(vectors.take(rows), expected)
 

@@ -273,12 +273,8 @@ class RowStore:
         _transfer(self._file, values, start * self._row_bytes, call)
 
     def gather(self, rows: NDArray[np.int64], step: int = 8192) -> NDArray[Any]:
-        """Some rows, in ascending order of their ids; not to be written, they may be those held."""
+        """Copy of some rows, in ascending order of their ids."""
         if self._array is not None:
-            if len(rows) and rows[-1] - rows[0] == len(rows) - 1:
-                held = self._array[rows[0] : rows[-1] + 1]
-                held.flags.writeable = False
-                return held
             return self._array[rows]
         result = np.empty((len(rows), self.width), self.dtype)
         if len(rows) * _SPARSE < self.rows:

@@ -185,6 +185,11 @@ class Vectors(Shared):
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Some kept rows' vectors, not to be written; ``rows`` ascending."""
+        if self.resident and len(rows) and (np.diff(rows) == 1).all():
+            # those that are held, not copied
+            held = self._store.read(int(rows[0]), int(rows[-1]) + 1)
+            held.flags.writeable = False
+            return self._widen(held)
         return self._widen(self._store.gather(rows))
 
     def as_stored(self, rows: NDArray[np.int64], kind: pa.DataType) -> pa.Array | None:
