@@ -304,9 +304,11 @@ def watched(values: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Keywords that let a verb report to whoever is watching: a terminal, or a recipe."""
     from coresift.cli import console
 
-    # what was imported stays, and need not be gone through when the work's garbage is collected
-    gc.freeze()
-    gc.enable()
+    if not gc.isenabled():
+        # what was imported stays, and need not be gone through when garbage is collected; before a
+        # recipe's first step only, since frozen garbage of its earlier ones would never be freed
+        gc.freeze()
+        gc.enable()
     lent = click.get_current_context().meta.get(LENT, {})
     shown = console.shows_progress(values)
     values.pop("quiet")
