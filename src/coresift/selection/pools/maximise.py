@@ -73,8 +73,7 @@ class Greedy:
     def first(self) -> int:
         """The free row that adds most; of equals the first."""
         if self._fresh.all():
-            gains = self.bounds if self._bonus is None else self.bounds + self._bonus.values
-            return int(np.where(self.free, gains, -np.inf).argmax())
+            return int(np.where(self.free, self._bound(slice(None)), -np.inf).argmax())
         return self.best(np.flatnonzero(self.free))
 
     def best(self, some: NDArray[np.int64]) -> int:
@@ -101,7 +100,7 @@ class Greedy:
         self._batch = max(_LEAST, min(_MOST, asked // 2))
         return int(some[top])
 
-    def _bound(self, some: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _bound(self, some: NDArray[np.int64] | slice) -> NDArray[np.float64]:
         # rounding a sum is monotone, so a bound and the bonus bound what both add
         bound = self.bounds[some]
         return bound if self._bonus is None else bound + self._bonus.values[some]
